@@ -1,0 +1,207 @@
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::{Format, Limits, Source};
+use crate::{Artifact, Error, ErrorKind, Model, Result};
+
+/// What turns a file into a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Backend {
+    /// Our own executor for classical graphs and trees (feature `native`).
+    Native,
+    /// ONNX networks through tract (feature `tract`).
+    Tract,
+    /// Safetensors directories through candle (feature `candle`).
+    Candle,
+    /// ONNX Runtime, where its library is on the machine (feature `ort`).
+    Ort,
+}
+
+impl Backend {
+    /// Every backend, in the order in which the loader tries them.
+    pub const ALL: [Self; 4] = [Self::Native, Self::Tract, Self::Candle, Self::Ort];
+
+    /// The name, which is also the name of its feature.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Tract => "tract",
+            Self::Candle => "candle",
+            Self::Ort => "ort",
+        }
+    }
+
+    /// Whether this build has it.
+    #[must_use]
+    pub const fn is_enabled(self) -> bool {
+        match self {
+            Self::Native => cfg!(feature = "native"),
+            Self::Tract => cfg!(feature = "tract"),
+            Self::Candle | Self::Ort => false,
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|b| b.as_str() == s).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidArgument, "no backend has this name")
+                .expected("native, tract, candle or ort")
+                .actual(s)
+        })
+    }
+}
+
+/// Loads models, with options.
+///
+/// The format is read from the content, not from the file's extension. Without a [`backend`](Self::backend), the
+/// first enabled one that takes the model is used, in the order of [`Backend::ALL`]; `describe()` says which and why.
+///
+/// ```no_run
+/// use modelberth::{Limits, Loader};
+/// let model = Loader::new().threads(4).cast(true).limits(Limits::default().max_file_bytes(1 << 20)).load("churn.onnx")?;
+/// # Ok::<(), modelberth::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Loader {
+    pub(crate) backend: Option<Backend>,
+    pub(crate) threads: usize,
+    pub(crate) limits: Limits,
+    pub(crate) outputs: Option<Vec<String>>,
+    pub(crate) cast: bool,
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Self { backend: None, threads: 1, limits: Limits::default(), outputs: None, cast: false }
+    }
+}
+
+impl Loader {
+    /// A loader that chooses the backend itself, uses one thread and gives all outputs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Uses this backend and no other.
+    #[must_use]
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// How many threads one call may use, at least 1. Small batches use fewer.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// What a file may ask for.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Gives only these outputs, in this order; what only the others need is not computed.
+    #[must_use]
+    pub fn outputs<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.outputs = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether inputs of another number type are cast to the one the model takes. Off unless set.
+    #[must_use]
+    pub fn cast(mut self, cast: bool) -> Self {
+        self.cast = cast;
+        self
+    }
+
+    /// The model in the file at `path`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] or [`ErrorKind::Io`] when the file can't be read; [`ErrorKind::Malformed`] when it is
+    /// broken or of no known format; [`ErrorKind::Unsupported`] naming the operator or version that no enabled
+    /// backend has; [`ErrorKind::FeatureDisabled`] naming the feature; [`ErrorKind::LimitExceeded`].
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<Arc<dyn Model>> {
+        self.load_source(&Source::open(path.as_ref(), &self.limits)?)
+    }
+
+    /// The model in `bytes`; `name` is for messages and stands for the file's name in the artifact.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load). Files beside it (external data) can't be reached from memory and are refused.
+    pub fn load_bytes(&self, name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Arc<dyn Model>> {
+        self.load_source(&Source::memory(name, bytes.into(), &self.limits)?)
+    }
+
+    fn load_source(&self, source: &Source) -> Result<Arc<dyn Model>> {
+        self.dispatch(source).map_err(|e| if e.model_name().is_none() { e.model(&source.name) } else { e })
+    }
+
+    fn dispatch(&self, source: &Source) -> Result<Arc<dyn Model>> {
+        if let Some(backend) = self.backend
+            && !backend.is_enabled()
+        {
+            return Err(Error::new(
+                ErrorKind::FeatureDisabled,
+                format!("the backend `{backend}` is not in this build; enable the feature `{backend}`"),
+            ));
+        }
+        let format = Format::sniff(&source.bytes);
+        match format {
+            Some(Format::Onnx) => self.load_onnx(source),
+            Some(other) => Err(other.refusal()),
+            None => Err(Format::unknown(&source.bytes)),
+        }
+    }
+
+    #[cfg(feature = "native")]
+    fn load_onnx(&self, source: &Source) -> Result<Arc<dyn Model>> {
+        if self.backend.is_none_or(|b| b == Backend::Native) {
+            return crate::backend::native::load(source, self);
+        }
+        Err(Error::new(ErrorKind::Unsupported, "this backend does not read ONNX files").actual(
+            self.backend.map_or("", Backend::as_str),
+        ))
+    }
+
+    #[cfg(not(feature = "native"))]
+    fn load_onnx(&self, _source: &Source) -> Result<Arc<dyn Model>> {
+        Err(Error::new(ErrorKind::FeatureDisabled, "ONNX files need the feature `native` or `tract`, and this build has neither"))
+    }
+
+    /// The model in an [`Artifact`], as another model's [`artifact`](Model::artifact) gave it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`ErrorKind::Integrity`] when a file no longer has its digest.
+    pub fn load_artifact(&self, artifact: &Artifact) -> Result<Arc<dyn Model>> {
+        let Some(main) = artifact.files.first() else {
+            return Err(Error::new(ErrorKind::InvalidArgument, "the artifact holds no file"));
+        };
+        self.load_bytes(&main.path, main.content()?)
+    }
+}
+
+/// The model in the file at `path`: shortcut for [`Loader::new().load(path)`](Loader::load).
+///
+/// # Errors
+/// As [`Loader::load`].
+pub fn load(path: impl AsRef<Path>) -> Result<Arc<dyn Model>> {
+    Loader::new().load(path)
+}

@@ -1,0 +1,13 @@
+//! From a file to a model: what the bytes are, and which backend takes them.
+
+mod format;
+mod limits;
+mod loader;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use format::Format;
+pub use limits::Limits;
+pub use loader::{Backend, Loader, load};
+pub(crate) use source::Source;
