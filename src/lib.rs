@@ -22,6 +22,8 @@ mod backend;
 mod check;
 mod describe;
 mod error;
+#[cfg(feature = "native")]
+mod kernel;
 #[cfg(feature = "std")]
 mod load;
 mod model;
