@@ -170,6 +170,7 @@ fn note_differences(row: &mut Row, lanes: &mut [Option<Box<dyn Lane + '_>>; 4]) 
             continue;
         }
         if let Some(difference) = difference(&answers[i], &answers[report::ORT]) {
+            row.differs |= i == 0;
             row.notes.push(format!("{} answers otherwise than {}: {difference}", LANES[i], LANES[report::ORT]));
         }
     }
