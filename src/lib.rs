@@ -23,7 +23,11 @@ mod check;
 mod describe;
 mod error;
 mod model;
+#[cfg(feature = "std")]
+mod progress;
 mod signature;
+#[cfg(feature = "table")]
+pub mod table;
 mod tensor;
 
 pub use artifact::{Artifact, ArtifactFile, Digest};
@@ -33,5 +37,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use half;
 pub use model::{Model, ModelExt};
 pub use ndarray;
+#[cfg(feature = "std")]
+pub use progress::{NoProgress, Progress, ProgressEvent, ProgressMeter};
 pub use signature::{Dim, Signature, TensorSpec};
 pub use tensor::{Csr, DType, Element, Name, Tensor, Tensors};

@@ -15,8 +15,10 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "table")]
+pub(crate) use cast::{Number, Wide};
 pub use dense::Tensor;
-#[cfg(feature = "native")]
+#[cfg(any(feature = "native", feature = "table"))]
 pub(crate) use dense::checked_len;
 pub(crate) use dense::shape_text;
 pub use dtype::DType;
