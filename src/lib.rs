@@ -12,17 +12,22 @@
 //! # Ok(())
 //! # }
 //! ```
-#![no_std]
+#![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
-#[cfg(feature = "std")]
-extern crate std;
 
 mod artifact;
+#[cfg(feature = "std")]
+mod backend;
 mod check;
 mod describe;
 mod error;
+#[cfg(feature = "std")]
+mod load;
 mod model;
+#[cfg(feature = "std")]
+#[allow(dead_code, reason = "the module speaks the whole format; which parts are used depends on the features")]
+pub(crate) mod onnx;
 #[cfg(feature = "std")]
 mod progress;
 mod signature;
@@ -35,9 +40,18 @@ pub use check::Checked;
 pub use describe::Description;
 pub use error::{Error, ErrorKind, Result};
 pub use half;
+#[cfg(feature = "std")]
+pub use load::{Backend, Format, Limits, Loader, load};
 pub use model::{Model, ModelExt};
 pub use ndarray;
 #[cfg(feature = "std")]
 pub use progress::{NoProgress, Progress, ProgressEvent, ProgressMeter};
 pub use signature::{Dim, Signature, TensorSpec};
 pub use tensor::{Csr, DType, Element, Name, Tensor, Tensors};
+
+/// What a host usually imports.
+pub mod prelude {
+    pub use crate::{DType, Error, ErrorKind, Model, ModelExt, Result, Signature, Tensor, Tensors, tensors};
+    #[cfg(feature = "std")]
+    pub use crate::{Loader, load};
+}

@@ -1,8 +1,5 @@
 //! Inputs that are whole arrays, handed out in batches.
 
-use std::format;
-use std::vec::Vec;
-
 use super::value::{Scalar, sink};
 use crate::tensor::shape_text;
 use crate::{Dim, Error, ErrorKind, Result, Signature, Tensor, TensorSpec, Tensors};
@@ -76,8 +73,8 @@ impl ArraySource {
 /// An array with axis 0 as the batch: (m,) for an input (m, 1), and (m, 1) for one (m,).
 fn as_rows(spec: &TensorSpec, array: Tensor<'static>) -> Result<Tensor<'static>> {
     let shape = match (spec.dims(), array.shape()) {
-        ([_, Dim::Fixed(1)], &[m]) => std::vec![m, 1],
-        ([_], &[m, 1]) => std::vec![m],
+        ([_, Dim::Fixed(1)], &[m]) => vec![m, 1],
+        ([_], &[m, 1]) => vec![m],
         (dims, shape) if dims.len() == shape.len() => return Ok(array),
         (_, shape) => {
             return Err(Error::new(ErrorKind::WrongShape, "an array has the wrong number of axes; axis 0 is the rows")

@@ -1,10 +1,6 @@
 //! Reading CSV, a batch at a time.
 
-use std::boxed::Box;
-use std::format;
 use std::io::{self, Read};
-use std::string::{String, ToString};
-use std::vec::Vec;
 
 use csv::{ByteRecord, ReaderBuilder};
 

@@ -1,7 +1,6 @@
 //! Writing CSV.
 
 use std::io::{self, Write};
-use std::vec::Vec;
 
 use super::wide::Columns;
 use crate::{Error, Result, Tensor, Tensors};
@@ -62,6 +61,6 @@ fn cell(text: &mut Vec<u8>, tensor: &Tensor<'_>, at: usize) -> io::Result<()> {
 pub(super) fn write_error(error: csv::Error) -> Error {
     match error.into_kind() {
         csv::ErrorKind::Io(e) => e.into(),
-        other => Error::new(crate::ErrorKind::Io, std::format!("the table can't be written as CSV: {other:?}")),
+        other => Error::new(crate::ErrorKind::Io, format!("the table can't be written as CSV: {other:?}")),
     }
 }

@@ -1,10 +1,5 @@
 //! Which column of a table goes to which place of which input.
 
-use std::boxed::Box;
-use std::format;
-use std::string::{String, ToString};
-use std::vec::Vec;
-
 use super::value::{Scalar, Sink, sink};
 use crate::{Dim, Error, ErrorKind, Result, Signature, TensorSpec, Tensors};
 
@@ -30,8 +25,8 @@ impl Assembler {
         let (plans, by_position) = match signature.inputs() {
             [] => (Vec::new(), false),
             [spec] if spec.features().is_empty() => match by_name(spec, widths[0], columns)? {
-                Found::All(found) => (std::vec![found], false),
-                Found::Missing(_) => (std::vec![by_position(spec, widths[0], columns)?], true),
+                Found::All(found) => (vec![found], false),
+                Found::Missing(_) => (vec![by_position(spec, widths[0], columns)?], true),
             },
             specs => {
                 let mut missing = Vec::new();
@@ -170,18 +165,18 @@ fn by_name(spec: &TensorSpec, width: Width, columns: &[String]) -> Result<Found>
     let wanted: Vec<String> = match width {
         Width::Known(n) if spec.features().len() == n && n > 0 => {
             if n == 1 && !columns.contains(&spec.features()[0]) && columns.iter().any(|c| c == own) {
-                std::vec![own.to_string()]
+                vec![own.to_string()]
             } else {
                 spec.features().to_vec()
             }
         }
-        Width::Known(1) => std::vec![own.to_string()],
+        Width::Known(1) => vec![own.to_string()],
         // No table has more columns than it has names, so what is missing is told without listing a hostile width.
         Width::Known(n) => (0..n.min(columns.len() + 1)).map(|i| format!("{own}_{i}")).collect(),
         Width::Open => {
             let named = (0..columns.len()).map(|i| format!("{own}_{i}")).take_while(|n| columns.contains(n));
             let named: Vec<String> = named.collect();
-            if named.is_empty() { std::vec![format!("{own}_0")] } else { named }
+            if named.is_empty() { vec![format!("{own}_0")] } else { named }
         }
     };
     let mut positions = Vec::with_capacity(wanted.len());

@@ -1,9 +1,6 @@
 //! NumPy's `.npz`: arrays by name in a zip archive.
 
-use std::format;
 use std::io::{Cursor, Read, Seek, Write};
-use std::string::{String, ToString};
-use std::vec::Vec;
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -63,7 +60,7 @@ impl<R: Read + Seek> Archive<R> {
         }
         if !missing.is_empty() {
             match (signature.inputs(), self.only()) {
-                ([_], Some(at)) => places = std::vec![at],
+                ([_], Some(at)) => places = vec![at],
                 _ => {
                     let keys: Vec<&str> = self.keys.iter().map(|(k, _)| k.as_str()).collect();
                     return Err(Error::new(

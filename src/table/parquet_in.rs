@@ -1,9 +1,6 @@
 //! Reading Parquet, a batch at a time.
 
-use std::boxed::Box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::string::{String, ToString};
-use std::vec::Vec;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{

@@ -1,11 +1,7 @@
-use std::boxed::Box;
 use std::fmt;
-use std::format;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
-use std::string::{String, ToString};
-use std::vec::Vec;
 
 use super::TableFormat;
 use super::arrays::ArraySource;
@@ -280,7 +276,7 @@ impl TableReader {
 
 fn single(signature: &Signature, array: crate::Tensor<'static>) -> Result<ArraySource> {
     if signature.inputs().len() == 1 {
-        return ArraySource::new(signature, std::vec![array]);
+        return ArraySource::new(signature, vec![array]);
     }
     let names: Vec<&str> = signature.inputs().iter().map(|s| s.name().as_str()).collect();
     Err(Error::new(

@@ -3,9 +3,6 @@
 //! Decimal text is parsed straight to the declared type, floats round to nearest, and what would change a value
 //! beyond that is refused: a fraction as an integer, a number out of range, something finite that becomes infinite.
 
-use std::string::{String, ToString};
-use std::vec::Vec;
-
 use half::{bf16, f16};
 
 use crate::tensor::{Number, Wide};
@@ -56,13 +53,13 @@ impl Refusal {
             Scalar::Bool(b) => b.to_string(),
             Scalar::Int(i) => i.to_string(),
             Scalar::Uint(u) => u.to_string(),
-            Scalar::Float(f) => std::format!("{f:?}"),
+            Scalar::Float(f) => format!("{f:?}"),
             Scalar::Text(text) => {
                 let short: String = text.chars().take(40).collect();
-                std::format!("`{}`{}", short.escape_debug(), if short.len() < text.len() { "..." } else { "" })
+                format!("`{}`{}", short.escape_debug(), if short.len() < text.len() { "..." } else { "" })
             }
         };
-        Error::new(ErrorKind::InvalidValue, std::format!("{}; data rows count from 0", self.message()))
+        Error::new(ErrorKind::InvalidValue, format!("{}; data rows count from 0", self.message()))
             .row(row)
             .column(column)
             .expected(dtype)
@@ -240,9 +237,9 @@ impl<T: Cell> Sink for Elements<T> {
 }
 
 /// An empty sink for elements of `dtype`.
-pub(super) fn sink(dtype: DType) -> std::boxed::Box<dyn Sink> {
-    fn of<T: Cell>() -> std::boxed::Box<dyn Sink> {
-        std::boxed::Box::new(Elements::<T>(Vec::new()))
+pub(super) fn sink(dtype: DType) -> Box<dyn Sink> {
+    fn of<T: Cell>() -> Box<dyn Sink> {
+        Box::new(Elements::<T>(Vec::new()))
     }
     match dtype {
         DType::Bool => of::<bool>(),

@@ -1,9 +1,5 @@
 //! Outputs as the columns of a table.
 
-use std::format;
-use std::string::{String, ToString};
-use std::vec::Vec;
-
 use crate::tensor::shape_text;
 use crate::{Error, ErrorKind, Result, Signature, Tensor, Tensors};
 

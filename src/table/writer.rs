@@ -1,11 +1,7 @@
-use std::boxed::Box;
 use std::fmt;
-use std::format;
 use std::fs::File;
 use std::io::{self, BufWriter, Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::string::{String, ToString};
-use std::vec::Vec;
 
 use parquet::arrow::ArrowWriter;
 use tempfile::NamedTempFile;

@@ -21,6 +21,8 @@ pub use dense::Tensor;
 #[cfg(any(feature = "native", feature = "table"))]
 pub(crate) use dense::checked_len;
 pub(crate) use dense::shape_text;
+#[cfg(feature = "native")]
+pub(crate) use dense::zeros;
 pub use dtype::DType;
 pub use element::Element;
 pub use name::Name;

@@ -1,9 +1,6 @@
 //! The header of an `.npy` file: magic bytes, a version, and a Python dictionary as text.
 
-use std::format;
 use std::io::Read;
-use std::string::String;
-use std::vec::Vec;
 
 use crate::{DType, Error, ErrorKind, Result};
 
@@ -73,7 +70,7 @@ impl Header {
         if length > MAX_HEADER_BYTES {
             return Err(bad("it is far too long").expected(format!("at most {MAX_HEADER_BYTES} bytes")).actual(length));
         }
-        let mut text = std::vec![0; length];
+        let mut text = vec![0; length];
         content.read_exact(&mut text).map_err(|_| bad("the file ends inside it"))?;
         Ok((Self::parse(&text)?, (8 + length_bytes + length) as u64))
     }

@@ -1,7 +1,4 @@
-use std::format;
 use std::io::Read;
-use std::string::String;
-use std::vec::Vec;
 
 use half::f16;
 use ndarray::{Array, IxDyn, ShapeBuilder};
@@ -117,7 +114,7 @@ impl Data<'_> {
         // The size comes from the file, so memory is taken as the data arrives, doubling.
         let mut elements = Vec::with_capacity(count.min(PIECE_BYTES));
         let whole_elements = (PIECE_BYTES / size.max(1)).max(1) * size;
-        let mut piece = std::vec![0; whole_elements.min(self.left as usize)];
+        let mut piece = vec![0; whole_elements.min(self.left as usize)];
         while self.left > 0 {
             let length = piece.len().min(self.left as usize);
             let piece = &mut piece[..length];

@@ -1,7 +1,4 @@
-use std::format;
 use std::io::{self, Write};
-use std::string::{String, ToString};
-use std::vec::Vec;
 
 use crate::tensor::shape_text;
 use crate::{Element, Error, ErrorKind, Result, Tensor};
@@ -129,7 +126,7 @@ impl Column {
         match &self.data {
             Data::Plain { bytes, .. } => out.write_all(bytes),
             Data::Text(texts) => {
-                let mut element = std::vec![0; 4 * longest(texts)];
+                let mut element = vec![0; 4 * longest(texts)];
                 texts.iter().try_for_each(|text| {
                     element.fill(0);
                     element.chunks_exact_mut(4).zip(text.chars()).for_each(|(at, c)| {
