@@ -249,6 +249,6 @@ impl From<std::io::Error> for Error {
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Io,
         };
-        Self::new(kind, error.to_string())
+        Self::new(kind, error.to_string()).with_source(error)
     }
 }

@@ -19,9 +19,13 @@ extern crate alloc;
 mod artifact;
 #[cfg(feature = "std")]
 mod backend;
+#[cfg(feature = "std")]
+pub mod bench;
 mod check;
 mod describe;
 mod error;
+#[cfg(feature = "std")]
+mod inspect;
 #[cfg(feature = "std")]
 mod load;
 mod model;
@@ -40,6 +44,8 @@ pub use check::Checked;
 pub use describe::Description;
 pub use error::{Error, ErrorKind, Result};
 pub use half;
+#[cfg(feature = "std")]
+pub use inspect::Inspection;
 #[cfg(feature = "std")]
 pub use load::{Backend, Format, Limits, Loader, load};
 pub use model::{Model, ModelExt};

@@ -18,7 +18,7 @@ mod tests;
 #[cfg(feature = "table")]
 pub(crate) use cast::{Number, Wide};
 pub use dense::Tensor;
-#[cfg(any(feature = "native", feature = "table"))]
+#[cfg(feature = "std")]
 pub(crate) use dense::checked_len;
 pub(crate) use dense::shape_text;
 #[cfg(feature = "native")]
