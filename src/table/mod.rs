@@ -36,6 +36,8 @@ mod parquet_in;
 mod parquet_out;
 mod predict;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod value;
 mod wide;
 mod writer;

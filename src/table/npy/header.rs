@@ -133,6 +133,9 @@ fn parse_descr(descr: &str) -> Result<(Item, bool)> {
     if *kind == b'O' {
         return refuse("Python objects can only be read by Python: save the array with a type, as `array.astype(str)`");
     }
+    if matches!(kind, b'M' | b'm') {
+        return refuse("save dates and durations as numbers or text");
+    }
     let digits = std::str::from_utf8(digits).unwrap_or("");
     let size = match digits.parse::<usize>() {
         Ok(size) if size <= MAX_TEXT && digits.bytes().all(|b| b.is_ascii_digit()) => size,
@@ -154,7 +157,6 @@ fn parse_descr(descr: &str) -> Result<(Item, bool)> {
         (b'U', n) => return Ok((Item::Unicode(n), order == b'>')),
         (b'S' | b'a', n) => return Ok((Item::Bytes(n), false)),
         (b'c', _) => return refuse("split complex numbers into two arrays"),
-        (b'M' | b'm', _) => return refuse("save dates as numbers or text"),
         _ => return refuse("save it as another"),
     };
     Ok((Item::Plain(dtype), order == b'>'))

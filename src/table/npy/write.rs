@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 
 use crate::tensor::shape_text;
-use crate::{Element, Error, ErrorKind, Result, Tensor};
+use crate::{DType, Element, Error, ErrorKind, Result, Tensor};
 
 /// The rows of one output, gathered until they can be written as an array: the header holds their number, and that
 /// of text the longest one.
@@ -10,6 +10,7 @@ pub(in crate::table) struct Column {
     /// The shape; axis 0 grows when the output has a batch axis.
     shape: Vec<usize>,
     batched: bool,
+    dtype: DType,
     data: Data,
 }
 
@@ -43,7 +44,7 @@ impl Column {
             Tensor::String(_) => "",
         };
         let data = if descr.is_empty() { Data::Text(Vec::new()) } else { Data::Plain { descr, bytes: Vec::new() } };
-        let mut column = Self { shape: tensor.shape().to_vec(), batched, data };
+        let mut column = Self { shape: tensor.shape().to_vec(), batched, dtype: tensor.dtype(), data };
         column.extend(tensor)?;
         Ok(column)
     }
@@ -61,6 +62,9 @@ impl Column {
             return Err(Error::new(ErrorKind::WrongShape, "an output changed its shape from one batch to the next")
                 .expected(shape_text(&self.shape))
                 .actual(shape_text(shape)));
+        }
+        if tensor.dtype() != self.dtype {
+            return Err(changed_type().expected(self.dtype).actual(tensor.dtype()));
         }
         self.shape[0] += shape[0];
         self.extend(tensor)
