@@ -24,6 +24,8 @@ pub mod bench;
 mod check;
 mod describe;
 mod error;
+#[cfg(feature = "native")]
+mod kernel;
 #[cfg(feature = "std")]
 mod inspect;
 #[cfg(feature = "std")]
