@@ -1,25 +1,15 @@
 //! Real models, and what is asked of any model that loads.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+
+use zip::ZipArchive;
 
 use modelberth::{Dim, ErrorKind, Limits, Loader, Model, Tensors};
 
 use crate::{Bytes, conforming, hostile};
-
-macro_rules! zoo {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_bytes!(concat!("../../tests/data/zoo/", $name)))),*]
-    };
-}
-
-/// Exports of scikit-learn: between them most operators that its converters write.
-pub const MODELS: &[(&str, &[u8])] = zoo![
-    "classifier_LogisticRegression.onnx",
-    "pipeline_onehot_logreg.onnx",
-    "pipeline_ordinal_logreg.onnx",
-    "transformer_Normalizer.onnx",
-    "zipmap_iris.onnx",
-];
 
 /// A loader for files that nobody vouches for, small enough to fuzz with.
 pub fn loader() -> Loader {
@@ -27,19 +17,43 @@ pub fn loader() -> Loader {
     Loader::new().limits(limits)
 }
 
-/// The model at `index` of [`MODELS`], modulo their number; nothing where this version can't load it.
-pub fn model(index: usize) -> Option<&'static Arc<dyn Model>> {
-    static LOADED: OnceLock<Vec<Option<Arc<dyn Model>>>> = OnceLock::new();
+/// The model at `index` of the zoo, in the order of the files' names, modulo their number.
+pub fn model(index: usize) -> &'static Arc<dyn Model> {
+    static LOADED: OnceLock<Vec<Arc<dyn Model>>> = OnceLock::new();
     let loaded = LOADED.get_or_init(|| {
-        let load = |(name, bytes): &(&str, &[u8])| match Loader::new().load_bytes(name, *bytes) {
+        let zoo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/zoo");
+        let mut paths: Vec<_> = std::fs::read_dir(zoo).expect("the zoo is there").flatten().map(|e| e.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
+        paths.sort();
+        let load = |path: &PathBuf| match modelberth::load(path) {
             Ok(model) => Some(model),
             // Every other error is the business of the tests.
             Err(e) if e.kind() == ErrorKind::Unsupported => None,
-            Err(e) => panic!("{name}: {e}"),
+            Err(e) => panic!("{}: {e}", path.display()),
         };
-        MODELS.iter().map(load).collect()
+        paths.iter().filter_map(load).collect()
     });
-    loaded[index % loaded.len()].as_ref()
+    &loaded[index % loaded.len()]
+}
+
+/// Graphs of one operator each, to start edits from.
+pub fn operators() -> &'static [Vec<u8>] {
+    static READ: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    READ.get_or_init(|| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/ops/ops.zip");
+        let mut archive =
+            ZipArchive::new(File::open(path).expect("the operators are there")).expect("it is a zip file");
+        let mut all = Vec::new();
+        for i in 0..archive.len() {
+            let mut file = archive.by_index(i).expect("an entry below their number");
+            if file.name().is_ok_and(|name| name.ends_with(".onnx")) {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes).expect("the entry is whole");
+                all.push(bytes);
+            }
+        }
+        all
+    })
 }
 
 /// Puts `model` to work on inputs from `bytes` and holds it to its signature.

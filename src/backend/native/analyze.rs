@@ -14,8 +14,8 @@ use crate::{DType, Dim, Error, ErrorKind, Limits, Result, Signature, TensorSpec}
 
 /// The two batch sizes of the dry runs.
 const PROBES: [usize; 2] = [2, 3];
-/// The size given to a named or unknown dimension in a dry run.
-const FREE: usize = 4;
+/// The size given to a named or unknown dimension in a dry run, and in one more that tells which dimensions follow it.
+const FREE: [usize; 2] = [4, 5];
 /// The largest tensor that a dry run may make.
 const MAX_PROBE_ELEMENTS: usize = 1 << 26;
 
@@ -215,21 +215,21 @@ pub(super) fn analyze(
     let prober = Prober { program, limits };
     if batching == Batching::None && inputs.iter().any(|d| d.one) {
         widen(&mut inputs);
-        let wide = prober.runs(&inputs).and_then(|runs| Ok((prober.outputs(&runs, names, &inputs)?, runs)));
+        let wide = prober.runs(&inputs).and_then(|runs| prober.outputs(&runs, names, &inputs));
         batching = match wide {
-            Ok((found, runs))
+            Ok(found)
                 if found.specs.iter().all(TensorSpec::is_batched) && prober.rows_agree(&inputs, &found.outputs)? =>
             {
                 notes.push("exported for a batch of 1; the graph takes any number of rows and is run so".to_owned());
-                drop(runs);
                 Batching::Whole
             }
             _ => Batching::RowByRow,
         };
     }
     if batching == Batching::RowByRow {
-        let run = prober.run(&inputs, 1, 0)?;
-        if let Some(found) = prober.single(&run, names) {
+        let run = prober.run(&inputs, [1, FREE[0]])?;
+        let other = prober.other_free(&inputs, 1);
+        if let Some(found) = prober.single(&run, other.as_ref(), names) {
             notes.push("exported for a batch of 1 and bound to it; rows are run one by one".to_owned());
             return Ok(Analysis {
                 signature: Signature::new(inputs.iter().map(Declared::spec).collect(), found.specs),
@@ -255,7 +255,7 @@ pub(super) fn analyze(
         outputs: found.outputs,
         batching,
         row_independent,
-        elements_per_row: (runs[1].elements.saturating_sub(runs[0].elements)).max(1),
+        elements_per_row: runs.batches[1].elements.saturating_sub(runs.batches[0].elements).max(1),
         notes,
     })
 }
@@ -279,6 +279,15 @@ struct Prober<'p> {
     limits: &'p Limits,
 }
 
+/// The dry runs of a graph that takes batches.
+struct Runs {
+    /// Of different batch sizes.
+    batches: [Run; 2],
+    /// As the first but with other sizes for dimensions that are neither fixed nor the batch, where there are any and
+    /// the graph takes another size.
+    free: Option<Run>,
+}
+
 /// One dry run.
 struct Run {
     /// The shapes of each step's inputs and outputs.
@@ -293,8 +302,14 @@ struct Found {
 }
 
 impl Prober<'_> {
-    fn runs(&self, inputs: &[Declared]) -> Result<[Run; 2]> {
-        Ok([self.run(inputs, PROBES[0], 0)?, self.run(inputs, PROBES[1], 0)?])
+    fn runs(&self, inputs: &[Declared]) -> Result<Runs> {
+        let batches = [self.run(inputs, [PROBES[0], FREE[0]])?, self.run(inputs, [PROBES[1], FREE[0]])?];
+        Ok(Runs { batches, free: self.other_free(inputs, PROBES[0]) })
+    }
+
+    fn other_free(&self, inputs: &[Declared], m: usize) -> Option<Run> {
+        let any = inputs.iter().flat_map(|d| &d.dims).any(|d| matches!(d, Dim::Named(_) | Dim::Any));
+        any.then(|| self.run(inputs, [m, FREE[1]]).ok()).flatten()
     }
 
     fn scratch(&self) -> Scratch {
@@ -302,9 +317,9 @@ impl Prober<'_> {
         Scratch::new(limits)
     }
 
-    fn run(&self, inputs: &[Declared], m: usize, seed: u64) -> Result<Run> {
+    fn run(&self, inputs: &[Declared], sizes: [usize; 2]) -> Result<Run> {
         let mut scratch = self.scratch();
-        let values = inputs.iter().map(|d| made_up(d, m, seed, &scratch)).collect::<Result<Vec<_>>>()?;
+        let values = inputs.iter().map(|d| made_up(d, sizes, 0, &scratch)).collect::<Result<Vec<_>>>()?;
         let (mut steps, mut elements) = (Vec::new(), values.iter().map(Value::len).sum());
         let mut watch = |_: usize, args: &[Option<std::borrow::Cow<'_, [usize]>>], outs: &[Value<'_>]| {
             let ins = args.iter().map(|a| a.as_ref().map_or_else(Shape::new, |s| Shape::from_slice(s))).collect();
@@ -317,8 +332,8 @@ impl Prober<'_> {
     }
 
     /// Whether any operator mixes rows, by the axes that vary between the two runs.
-    fn mixes(&self, runs: &[Run; 2]) -> bool {
-        let [a, b] = runs;
+    fn mixes(&self, runs: &Runs) -> bool {
+        let [a, b] = &runs.batches;
         let flows = |x: &[Shape], y: &[Shape]| -> Vec<Flow> {
             x.iter().zip(y).map(|(x, y)| Flow { shapes: [x.clone(), y.clone()] }).collect()
         };
@@ -329,25 +344,28 @@ impl Prober<'_> {
     }
 
     /// The outputs of a program of which `runs` are the two dry runs.
-    fn outputs(&self, runs: &[Run; 2], names: &[String], inputs: &[Declared]) -> Result<Found> {
+    fn outputs(&self, runs: &Runs, names: &[String], inputs: &[Declared]) -> Result<Found> {
         let batched = inputs.iter().any(|d| d.dims.first() == Some(&Dim::Batch));
         let mut found = Found { specs: Vec::new(), outputs: Vec::new() };
         for (index, name) in names.iter().enumerate() {
-            let [a, b] = [&runs[0].outputs[index], &runs[1].outputs[index]];
+            let [a, b] = [&runs.batches[0].outputs[index], &runs.batches[1].outputs[index]];
+            let c = runs.free.as_ref().map(|run| &run.outputs[index]);
             if let (Ok(xs), Ok(ys)) = (a.as_sequence(), b.as_sequence()) {
-                if xs.len() != ys.len() {
+                let zs = c.and_then(|c| c.as_sequence().ok());
+                if xs.len() != ys.len() || zs.is_some_and(|zs| zs.len() != xs.len()) {
                     return Err(Error::new(
                         ErrorKind::Unsupported,
-                        "an output is a sequence whose length changes with the batch",
+                        "an output is a sequence whose length changes with the inputs",
                     )
                     .tensor(name));
                 }
                 for (element, (x, y)) in xs.iter().zip(ys).enumerate() {
                     let name = format!("{name}_{element}");
-                    self.one_output(&mut found, &name, index, Some(element), [x, y], batched)?;
+                    let z = zs.map(|zs| &zs[element]);
+                    self.one_output(&mut found, &name, (index, Some(element)), [x, y], z, batched)?;
                 }
             } else {
-                self.one_output(&mut found, name, index, None, [a, b], batched)?;
+                self.one_output(&mut found, name, (index, None), [a, b], c, batched)?;
             }
         }
         Ok(found)
@@ -357,9 +375,9 @@ impl Prober<'_> {
         &self,
         found: &mut Found,
         name: &str,
-        index: usize,
-        element: Option<usize>,
+        (index, element): (usize, Option<usize>),
         [a, b]: [&Value<'_>; 2],
+        c: Option<&Value<'_>>,
         batched: bool,
     ) -> Result<()> {
         let dtype = a
@@ -380,6 +398,9 @@ impl Prober<'_> {
         if is_batch(x, y) {
             dims[0] = Dim::Batch;
         }
+        free_dims(&mut dims, usize::from(drop_first), c).ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "an output changes its rank with the inputs").tensor(name)
+        })?;
         let features = self.features(index).filter(|f| dims.last() == Some(&Dim::Fixed(f.len())));
         found.specs.push(TensorSpec::new(name, dtype, dims).with_features(features.unwrap_or_default()));
         found.outputs.push(Output { index, element, drop_first });
@@ -387,12 +408,13 @@ impl Prober<'_> {
     }
 
     /// The outputs of a program that runs one row at a time; `None` when they are not one row each.
-    fn single(&self, run: &Run, names: &[String]) -> Option<Found> {
+    fn single(&self, run: &Run, other: Option<&Run>, names: &[String]) -> Option<Found> {
         let mut found = Found { specs: Vec::new(), outputs: Vec::new() };
         for (index, name) in names.iter().enumerate() {
             let value = &run.outputs[index];
             let dtype = value.dtype().filter(|_| value.shape().first() == Some(&1))?;
             let mut dims: Vec<Dim> = value.shape().iter().map(|&d| Dim::Fixed(d)).collect();
+            free_dims(&mut dims, 0, other.map(|run| &run.outputs[index]))?;
             dims[0] = Dim::Batch;
             let features = self.features(index).filter(|f| dims.last() == Some(&Dim::Fixed(f.len())));
             found.specs.push(TensorSpec::new(name.as_str(), dtype, dims).with_features(features.unwrap_or_default()));
@@ -423,7 +445,7 @@ impl Prober<'_> {
     fn rows_agree(&self, inputs: &[Declared], outputs: &[Output]) -> Result<bool> {
         const ROWS: usize = 3;
         let mut scratch = self.scratch();
-        let values = inputs.iter().map(|d| made_up(d, ROWS, 1, &scratch)).collect::<Result<Vec<_>>>()?;
+        let values = inputs.iter().map(|d| made_up(d, [ROWS, FREE[0]], 1, &scratch)).collect::<Result<Vec<_>>>()?;
         let Ok(together) = self.program.run(values.iter().map(Value::as_view), &mut scratch) else { return Ok(false) };
         for row in 0..ROWS {
             let alone = inputs.iter().zip(&values).map(|(d, v)| {
@@ -449,6 +471,19 @@ impl Prober<'_> {
     }
 }
 
+/// Marks as free the fixed dimensions of an output that came otherwise in `other`, the run with other free sizes; the
+/// output's first `skipped` axes are not among `dims`. `None` where the ranks differ.
+fn free_dims(dims: &mut [Dim], skipped: usize, other: Option<&Value<'_>>) -> Option<()> {
+    let Some(other) = other else { return Some(()) };
+    let sizes = other.shape().get(skipped..).filter(|sizes| sizes.len() == dims.len())?;
+    for (dim, &size) in dims.iter_mut().zip(sizes) {
+        if matches!(dim, Dim::Fixed(n) if *n != size) {
+            *dim = Dim::Any;
+        }
+    }
+    Some(())
+}
+
 /// Whether two values agree up to the rounding that another order of summing brings.
 fn close(a: &Value<'_>, b: &Value<'_>) -> bool {
     match (a.to_f32s(), b.to_f32s()) {
@@ -463,14 +498,16 @@ fn close(a: &Value<'_>, b: &Value<'_>) -> bool {
 }
 
 /// Numbers between 0 and 1 for floats, zeros for integers, known categories or empty text for strings.
-fn made_up(input: &Declared, m: usize, seed: u64, scratch: &Scratch) -> Result<Value<'static>> {
+///
+/// The first of the sizes is the batch's, the other that of free dimensions.
+fn made_up(input: &Declared, [m, free]: [usize; 2], seed: u64, scratch: &Scratch) -> Result<Value<'static>> {
     let shape: Shape = input
         .dims
         .iter()
         .map(|dim| match dim {
             Dim::Fixed(n) => *n,
             Dim::Batch => m,
-            Dim::Named(_) | Dim::Any => FREE,
+            Dim::Named(_) | Dim::Any => free,
         })
         .collect();
     let count = scratch.check_shape(&shape).map_err(|e| e.tensor(&input.name))?;
