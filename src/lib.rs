@@ -16,13 +16,21 @@
 
 extern crate alloc;
 #[cfg(feature = "std")]
+#[macro_use]
 extern crate std;
 
 mod artifact;
+#[cfg(feature = "std")]
+mod backend;
 mod check;
 mod describe;
 mod error;
+#[cfg(feature = "std")]
+mod load;
 mod model;
+#[cfg(feature = "std")]
+#[allow(dead_code, reason = "the module speaks the whole format; which parts are used depends on the features")]
+pub(crate) mod onnx;
 mod signature;
 mod tensor;
 
@@ -31,7 +39,16 @@ pub use check::Checked;
 pub use describe::Description;
 pub use error::{Error, ErrorKind, Result};
 pub use half;
+#[cfg(feature = "std")]
+pub use load::{Backend, Format, Limits, Loader, load};
 pub use model::{Model, ModelExt};
 pub use ndarray;
 pub use signature::{Dim, Signature, TensorSpec};
 pub use tensor::{Csr, DType, Element, Name, Tensor, Tensors};
+
+/// What a host usually imports.
+pub mod prelude {
+    #[cfg(feature = "std")]
+    pub use crate::{Loader, load};
+    pub use crate::{DType, Error, ErrorKind, Model, ModelExt, Result, Signature, Tensor, Tensors, tensors};
+}

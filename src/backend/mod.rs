@@ -1,0 +1,4 @@
+//! What turns a file into a model.
+
+#[cfg(feature = "native")]
+pub(crate) mod native;

@@ -1,0 +1,216 @@
+//! The contract between the executor and an operator.
+
+use std::any::Any;
+use std::fmt::Debug;
+
+use smallvec::SmallVec;
+
+use super::value::{Item, Pools, Shape, Value};
+use crate::tensor::{checked_len, shape_text};
+use crate::{Error, ErrorKind, Limits, Result};
+
+/// The outputs of one step.
+pub(crate) type Outs<'v> = SmallVec<[Value<'v>; 2]>;
+
+/// One operator of a graph, with its attributes resolved and its constants packed.
+pub(crate) trait Op: Debug + Send + Sync + Any {
+    /// The outputs for these inputs. Must not panic, whatever the inputs hold.
+    fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>>;
+
+    /// Whether an entry along the batch in an output can depend on other entries along the batch. `inputs` and
+    /// `outputs` tell which axes vary with the batch. When in doubt, `true`.
+    fn mixes_rows(&self, inputs: &[Flow], outputs: &[Flow]) -> bool;
+
+    /// The number of learned numbers.
+    fn parameters(&self) -> usize {
+        0
+    }
+
+    /// The number of features along the last axis of input 0 that the operator insists on.
+    fn features(&self) -> Option<usize> {
+        None
+    }
+
+    /// The names along the last axis of output `output`, where the operator knows them: classes, categories.
+    fn output_features(&self, _output: usize) -> Option<Vec<String>> {
+        None
+    }
+
+    /// The categories that the operator knows for its string input 0.
+    fn categories(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// One operator that does what `previous` (one input) and then this one on input 0 do.
+    fn absorb_previous(&self, _previous: &dyn Op) -> Option<Box<dyn Op>> {
+        None
+    }
+
+    /// One operator that does what this one and then `next` (one input besides constants, one output) on output
+    /// `output` do; the result has this one's outputs, with `output` replaced.
+    fn absorb_next(&self, _output: usize, _next: &dyn Op) -> Option<Box<dyn Op>> {
+        None
+    }
+}
+
+/// Which axes of a value vary with the batch: its shapes in two dry runs of different batch sizes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flow {
+    pub(crate) shapes: [Shape; 2],
+}
+
+impl Flow {
+    pub(crate) fn rank(&self) -> usize {
+        self.shapes[0].len()
+    }
+
+    /// Whether `axis` varies with the batch. A change of rank counts for every axis.
+    pub(crate) fn varies(&self, axis: usize) -> bool {
+        let [a, b] = &self.shapes;
+        a.len() != b.len() || a.get(axis) != b.get(axis)
+    }
+
+    /// Whether any axis varies with the batch.
+    pub(crate) fn any(&self) -> bool {
+        self.shapes[0] != self.shapes[1]
+    }
+
+    /// Whether `axis`, which may count from the end, varies with the batch.
+    pub(crate) fn varies_signed(&self, axis: i64) -> bool {
+        let rank = self.rank() as i64;
+        let axis = if axis < 0 { axis + rank } else { axis };
+        usize::try_from(axis).is_ok_and(|axis| self.varies(axis))
+    }
+
+    /// Whether nothing but axis 0 varies.
+    pub(crate) fn only_first(&self) -> bool {
+        (1..self.rank()).all(|axis| !self.varies(axis))
+    }
+}
+
+/// Where an argument of a step comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arg {
+    /// An optional input that was left out.
+    Absent,
+    /// A constant of the program.
+    Constant(u32),
+    /// A value computed before; `last` when no later step needs it.
+    Slot { index: u32, last: bool },
+}
+
+/// The inputs of one step.
+pub(crate) struct Args<'s, 'v> {
+    pub(super) slots: &'s mut [Value<'v>],
+    pub(super) constants: &'v [Value<'static>],
+    pub(super) args: &'s [Arg],
+}
+
+impl<'v> Args<'_, 'v> {
+    /// The number of inputs, absent ones in the middle included.
+    pub(crate) fn len(&self) -> usize {
+        self.args.len()
+    }
+
+    /// Input `i`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] when it was left out.
+    #[inline]
+    pub(crate) fn get(&self, i: usize) -> Result<&Value<'v>> {
+        self.opt(i).ok_or_else(|| absent(i))
+    }
+
+    /// Input `i`, unless it was left out.
+    #[inline]
+    pub(crate) fn opt(&self, i: usize) -> Option<&Value<'v>> {
+        match *self.args.get(i)? {
+            Arg::Absent => None,
+            Arg::Constant(at) => self.constants.get(at as usize),
+            Arg::Slot { index, .. } => self.slots.get(index as usize),
+        }
+    }
+
+    /// Input `i`, out of its slot when this step is its last user, else borrowed or copied. Owned elements can be
+    /// changed in place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] when it was left out.
+    pub(crate) fn take(&mut self, i: usize) -> Result<Value<'v>> {
+        match self.args.get(i) {
+            Some(&Arg::Slot { index, last: true })
+                if self.args.iter().filter(|a| matches!(a, Arg::Slot { index: other, .. } if *other == index)).count() == 1 =>
+            {
+                Ok(std::mem::take(&mut self.slots[index as usize]))
+            }
+            Some(&Arg::Slot { index, .. }) => Ok(self.slots[index as usize].clone()),
+            Some(&Arg::Constant(at)) => Ok(self.constants[at as usize].as_view()),
+            Some(Arg::Absent) | None => Err(absent(i)),
+        }
+    }
+}
+
+#[cold]
+fn absent(i: usize) -> Error {
+    Error::new(ErrorKind::Malformed, format!("input {i}, which the operator needs, was left out"))
+}
+
+/// What a step borrows from the thread it runs on: free buffers, and the limits of the model.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pools: Pools,
+    pub(crate) limits: Limits,
+    /// How deep the subgraphs are nested.
+    pub(crate) depth: usize,
+}
+
+/// Free buffers kept per element type; more are given back to the allocator.
+const POOLED_BUFFERS: usize = 8;
+/// The largest buffer kept, in bytes.
+const POOLED_BYTES: usize = 4 << 20;
+
+impl Scratch {
+    /// An empty vector with room for `capacity` elements.
+    pub(crate) fn buffer<T: Item>(&mut self, capacity: usize) -> Vec<T> {
+        match T::pool(&mut self.pools).pop() {
+            Some(mut buffer) => {
+                buffer.reserve(capacity);
+                buffer
+            }
+            None => Vec::with_capacity(capacity),
+        }
+    }
+
+    /// Takes back the buffer of a value that nobody needs any more.
+    pub(crate) fn recycle(&mut self, value: Value<'_>) {
+        super::value::typed!(value.into_data(), T, items => {
+            if let std::borrow::Cow::Owned(buffer) = items {
+                self.recycle_buffer::<T>(buffer);
+            }
+        }, _seq => ());
+    }
+
+    /// Takes back a buffer.
+    pub(crate) fn recycle_buffer<T: Item>(&mut self, mut buffer: Vec<T>) {
+        let pool = T::pool(&mut self.pools);
+        let bytes = buffer.capacity() * size_of::<T>();
+        if bytes > 0 && bytes <= POOLED_BYTES && pool.len() < POOLED_BUFFERS {
+            buffer.clear();
+            pool.push(buffer);
+        }
+    }
+
+    /// The number of elements of `shape`, if the limits allow a tensor of this size. Every operator whose output can be
+    /// larger than its inputs asks before it takes memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LimitExceeded`].
+    pub(crate) fn check_shape(&self, shape: &[usize]) -> Result<usize> {
+        match checked_len(shape) {
+            Some(n) if n <= self.limits.max_elements => Ok(n),
+            _ => Err(Error::new(ErrorKind::LimitExceeded, "a tensor of the graph is larger than `Limits::max_elements`")
+                .expected(format!("at most {} elements", self.limits.max_elements))
+                .actual(shape_text(shape))),
+        }
+    }
+}
