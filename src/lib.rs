@@ -12,12 +12,9 @@
 //! # Ok(())
 //! # }
 //! ```
-#![no_std]
+#![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
-#[cfg(feature = "std")]
-#[macro_use]
-extern crate std;
 
 mod artifact;
 #[cfg(feature = "std")]
@@ -48,7 +45,7 @@ pub use tensor::{Csr, DType, Element, Name, Tensor, Tensors};
 
 /// What a host usually imports.
 pub mod prelude {
+    pub use crate::{DType, Error, ErrorKind, Model, ModelExt, Result, Signature, Tensor, Tensors, tensors};
     #[cfg(feature = "std")]
     pub use crate::{Loader, load};
-    pub use crate::{DType, Error, ErrorKind, Model, ModelExt, Result, Signature, Tensor, Tensors, tensors};
 }

@@ -100,10 +100,9 @@ impl Format {
     /// Why a file of this format is not loaded, and what to do instead.
     pub(crate) fn refusal(self) -> Error {
         let (kind, message) = match self {
-            Self::Safetensors => (
-                ErrorKind::FeatureDisabled,
-                "safetensors weights need the feature `candle`, which this build lacks",
-            ),
+            Self::Safetensors => {
+                (ErrorKind::FeatureDisabled, "safetensors weights need the feature `candle`, which this build lacks")
+            }
             Self::XgboostJson | Self::XgboostUbjson => (
                 ErrorKind::Unsupported,
                 "XGBoost's own files are not read by this version; export to ONNX with `onnxmltools.convert_xgboost`",
@@ -124,7 +123,9 @@ impl Format {
                 ErrorKind::Unsupported,
                 "this is a zip archive (PyTorch, skops and Keras write such files); export the model to ONNX",
             ),
-            Self::Hdf5 | Self::TfLite => (ErrorKind::Unsupported, "this format is not read; export the model to ONNX with `tf2onnx`"),
+            Self::Hdf5 | Self::TfLite => {
+                (ErrorKind::Unsupported, "this format is not read; export the model to ONNX with `tf2onnx`")
+            }
             Self::Npy => (ErrorKind::Malformed, "this is an array of numbers, not a model; was it meant as the input?"),
             Self::Gguf => (ErrorKind::Unsupported, "GGUF weights are not read by this version"),
             Self::Onnx => (ErrorKind::Unsupported, "no enabled backend takes this ONNX file"),
@@ -138,7 +139,10 @@ impl Format {
             return Error::new(ErrorKind::Malformed, "the file is empty");
         }
         let head: String = bytes.iter().take(16).flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();
-        Error::new(ErrorKind::Malformed, "the content is of no format that is known here; a whole ONNX file was expected")
-            .actual(format!("a file that starts with `{head}`"))
+        Error::new(
+            ErrorKind::Malformed,
+            "the content is of no format that is known here; a whole ONNX file was expected",
+        )
+        .actual(format!("a file that starts with `{head}`"))
     }
 }

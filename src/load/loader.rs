@@ -176,14 +176,16 @@ impl Loader {
         if self.backend.is_none_or(|b| b == Backend::Native) {
             return crate::backend::native::load(source, self);
         }
-        Err(Error::new(ErrorKind::Unsupported, "this backend does not read ONNX files").actual(
-            self.backend.map_or("", Backend::as_str),
-        ))
+        Err(Error::new(ErrorKind::Unsupported, "this backend does not read ONNX files")
+            .actual(self.backend.map_or("", Backend::as_str)))
     }
 
     #[cfg(not(feature = "native"))]
     fn load_onnx(&self, _source: &Source) -> Result<Arc<dyn Model>> {
-        Err(Error::new(ErrorKind::FeatureDisabled, "ONNX files need the feature `native` or `tract`, and this build has neither"))
+        Err(Error::new(
+            ErrorKind::FeatureDisabled,
+            "ONNX files need the feature `native` or `tract`, and this build has neither",
+        ))
     }
 
     /// The model in an [`Artifact`], as another model's [`artifact`](Model::artifact) gave it.

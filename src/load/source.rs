@@ -17,25 +17,25 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Self> {
-        let shown = path.display();
+        let shown = path.display().to_string();
         let meta = std::fs::metadata(path).map_err(|e| {
-            Error::new(Error::from(e).kind(), "the model file can't be opened; check the path").model(shown)
+            Error::new(Error::from(e).kind(), "the model file can't be opened; check the path").model(&shown)
         })?;
         if meta.is_dir() {
             return Err(Error::new(
                 ErrorKind::FeatureDisabled,
                 "this is a directory; directories with safetensors need the feature `candle`, which this build lacks",
             )
-            .model(shown));
+            .model(&shown));
         }
         if meta.len() > limits.max_file_bytes {
             return Err(Error::new(ErrorKind::LimitExceeded, "the model file is larger than `Limits::max_file_bytes`")
-                .model(shown)
+                .model(&shown)
                 .expected(format!("at most {} bytes", limits.max_file_bytes))
                 .actual(format!("{} bytes", meta.len())));
         }
-        let bytes = std::fs::read(path).map_err(|e| Error::from(e).model(shown))?;
-        let name = path.file_name().map_or_else(|| shown.to_string(), |n| n.to_string_lossy().into_owned());
+        let bytes = std::fs::read(path).map_err(|e| Error::from(e).model(&shown))?;
+        let name = path.file_name().map_or_else(|| shown.clone(), |n| n.to_string_lossy().into_owned());
         let directory = path.parent().map(|p| if p.as_os_str().is_empty() { PathBuf::from(".") } else { p.to_owned() });
         Ok(Self { name, bytes: bytes.into(), directory })
     }

@@ -304,3 +304,27 @@ fn length_error(shape: &[usize], given: usize) -> Error {
         .expected(shape_text(shape))
         .actual(alloc::format!("{given} elements"))
 }
+
+/// A tensor of `count` zeros (or empty strings) of any element type.
+#[cfg(feature = "std")]
+pub(crate) fn zeros(dtype: DType, shape: &[usize], count: usize) -> Result<Tensor<'static>> {
+    fn of<T: Element>(shape: &[usize], count: usize) -> Result<Tensor<'static>> {
+        Tensor::from_vec(shape, alloc::vec![T::default(); count])
+    }
+    match dtype {
+        DType::Bool => of::<bool>(shape, count),
+        DType::U8 => of::<u8>(shape, count),
+        DType::U16 => of::<u16>(shape, count),
+        DType::U32 => of::<u32>(shape, count),
+        DType::U64 => of::<u64>(shape, count),
+        DType::I8 => of::<i8>(shape, count),
+        DType::I16 => of::<i16>(shape, count),
+        DType::I32 => of::<i32>(shape, count),
+        DType::I64 => of::<i64>(shape, count),
+        DType::F16 => of::<f16>(shape, count),
+        DType::Bf16 => of::<bf16>(shape, count),
+        DType::F32 => of::<f32>(shape, count),
+        DType::F64 => of::<f64>(shape, count),
+        DType::String => of::<String>(shape, count),
+    }
+}

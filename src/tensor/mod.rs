@@ -16,9 +16,9 @@ mod sparse;
 mod tests;
 
 pub use dense::Tensor;
-#[cfg(feature = "native")]
-pub(crate) use dense::checked_len;
 pub(crate) use dense::shape_text;
+#[cfg(feature = "native")]
+pub(crate) use dense::{checked_len, zeros};
 pub use dtype::DType;
 pub use element::Element;
 pub use name::Name;

@@ -94,14 +94,12 @@ pub(crate) fn compile(
     let mut building = Building::new(context, graph, parent)?;
     let order = order(graph, &outputs)?;
     for index in order {
-        building.node(&graph.node[index]).map_err(|e| {
-            if e.node_name().is_none() { e.node(label(&graph.node[index])) } else { e }
-        })?;
+        building
+            .node(&graph.node[index])
+            .map_err(|e| if e.node_name().is_none() { e.node(label(&graph.node[index])) } else { e })?;
     }
-    let args = outputs
-        .iter()
-        .map(|name| building.resolve(name).map_err(|e| e.tensor(name)))
-        .collect::<Result<Vec<_>>>()?;
+    let args =
+        outputs.iter().map(|name| building.resolve(name).map_err(|e| e.tensor(name))).collect::<Result<Vec<_>>>()?;
     let Building { mut program, captured, .. } = building;
     let mut program_outputs = args;
     // Captured values were given slots as they were met; they must follow the graph's own inputs.
@@ -133,7 +131,7 @@ impl<'g> Building<'g> {
             names: HashMap::new(),
             program: Program::default(),
             captured: RefCell::default(),
-            scratch: Scratch { limits, ..Scratch::default() },
+            scratch: Scratch::new(limits),
         };
         for tensor in &graph.initializer {
             let name = tensor.name.as_deref().unwrap_or_default();
@@ -167,7 +165,10 @@ impl<'g> Building<'g> {
     fn bind(&mut self, name: &'g str, binding: Binding) -> Result<()> {
         match self.names.insert(name, binding) {
             None => Ok(()),
-            Some(_) => Err(Error::new(ErrorKind::Malformed, "two nodes or initialisers of the graph give the same value").tensor(name)),
+            Some(_) => {
+                Err(Error::new(ErrorKind::Malformed, "two nodes or initialisers of the graph give the same value")
+                    .tensor(name))
+            }
         }
     }
 
@@ -198,7 +199,8 @@ impl<'g> Building<'g> {
                 return Ok(Arg::Slot { index, last: false });
             }
         }
-        Err(Error::new(ErrorKind::Malformed, "no node, input or initialiser of the graph gives this value").tensor(name))
+        Err(Error::new(ErrorKind::Malformed, "no node, input or initialiser of the graph gives this value")
+            .tensor(name))
     }
 
     fn node(&mut self, proto: &'g NodeProto) -> Result<()> {
@@ -223,7 +225,12 @@ impl<'g> Building<'g> {
                 Some(version) => *version,
                 // Some exporters forget to import the domains beside the standard one.
                 None if !domain.is_empty() => 1,
-                None => return Err(Error::new(ErrorKind::Malformed, "the file does not say which standard operator set it uses")),
+                None => {
+                    return Err(Error::new(
+                        ErrorKind::Malformed,
+                        "the file does not say which standard operator set it uses",
+                    ));
+                }
             };
             let node = Node { proto, opset, constants, scope: &scope, captured: RefCell::default() };
             let op = ops::build(&node)?;
@@ -318,7 +325,9 @@ fn order(graph: &GraphProto, outputs: &[&str]) -> Result<Vec<usize>> {
     for (i, node) in graph.node.iter().enumerate() {
         for name in node.output.iter().filter(|n| !n.is_empty()) {
             if producer.insert(name, i).is_some() {
-                return Err(Error::new(ErrorKind::Malformed, "two nodes of the graph give the same value").tensor(name).node(label(node)));
+                return Err(Error::new(ErrorKind::Malformed, "two nodes of the graph give the same value")
+                    .tensor(name)
+                    .node(label(node)));
             }
         }
     }
@@ -348,7 +357,8 @@ fn order(graph: &GraphProto, outputs: &[&str]) -> Result<Vec<usize>> {
             users.entry(n).or_default().push(i);
         }
     }
-    let mut ready: BinaryHeap<Reverse<usize>> = waiting.iter().filter(|(_, n)| **n == 0).map(|(&i, _)| Reverse(i)).collect();
+    let mut ready: BinaryHeap<Reverse<usize>> =
+        waiting.iter().filter(|(_, n)| **n == 0).map(|(&i, _)| Reverse(i)).collect();
     let mut order = Vec::with_capacity(needs.len());
     while let Some(Reverse(i)) = ready.pop() {
         order.push(i);
@@ -364,7 +374,8 @@ fn order(graph: &GraphProto, outputs: &[&str]) -> Result<Vec<usize>> {
     }
     match waiting.keys().min() {
         None => Ok(order),
-        Some(&i) => Err(Error::new(ErrorKind::Malformed, "the graph has a cycle: nodes need each other's outputs").node(label(&graph.node[i]))),
+        Some(&i) => Err(Error::new(ErrorKind::Malformed, "the graph has a cycle: nodes need each other's outputs")
+            .node(label(&graph.node[i]))),
     }
 }
 

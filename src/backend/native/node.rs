@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use super::compile::Scope;
+use super::op::Scratch;
 use super::program::Program;
 use super::value::Value;
 use crate::onnx::{AttributeProto, NodeProto, attribute_type};
@@ -28,23 +29,15 @@ pub(crate) struct Subgraph {
     pub(crate) captured: Vec<usize>,
 }
 
-macro_rules! attributes {
-    ($($(#[$doc:meta])* $name:ident -> $t:ty: $code:ident, $a:ident => $read:expr;)*) => {$(
-        $(#[$doc])*
-        ///
-        /// # Errors
-        /// [`ErrorKind::Malformed`] when the attribute has another type.
-        pub(crate) fn $name(&self, name: &str) -> Result<Option<$t>> {
-            let Some($a) = self.attribute(name, attribute_type::$code)? else { return Ok(None) };
-            Ok(Some($read))
-        }
-    )*};
-}
-
 impl<'g> Node<'g> {
     /// The operator's name.
     pub(crate) fn op_type(&self) -> &'g str {
         self.proto.operator()
+    }
+
+    /// The operator's domain; empty for the standard one.
+    pub(crate) fn domain(&self) -> &'g str {
+        self.proto.operator_domain()
     }
 
     /// The version of the operator set that the node's domain is imported at.
@@ -94,24 +87,59 @@ impl<'g> Node<'g> {
         self.proto.find_attribute(name).is_some()
     }
 
-    attributes! {
-        /// An integer.
-        int -> i64: INT, a => a.i.unwrap_or_default();
-        /// A float.
-        float -> f32: FLOAT, a => a.f.unwrap_or_default();
-        /// Integers.
-        ints -> &'g [i64]: INTS, a => a.ints.as_slice();
-        /// Floats.
-        floats -> &'g [f32]: FLOATS, a => a.floats.as_slice();
-        /// Text.
-        string -> &'g str: STRING, a => text(name, a.s.as_ref().map_or(&[][..], |s| s.as_ref()))?;
-        /// Texts.
-        strings -> Vec<String>: STRINGS, a => a.strings.iter().map(|s| text(name, s.as_ref()).map(str::to_owned)).collect::<Result<_>>()?;
-        /// A tensor.
-        tensor -> Value<'static>: TENSOR, a => match &a.t {
-            Some(t) => t.to_dense(self.scope.external(), self.scope.limits().max_elements)?.into(),
-            None => return Err(Error::new(ErrorKind::Malformed, format!("the attribute `{name}` holds no tensor"))),
-        };
+    /// An integer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] when the attribute has another type; so for all getters below.
+    pub(crate) fn int(&self, name: &str) -> Result<Option<i64>> {
+        Ok(self.attribute(name, attribute_type::INT)?.map(|a| a.i.unwrap_or_default()))
+    }
+
+    /// A float.
+    pub(crate) fn float(&self, name: &str) -> Result<Option<f32>> {
+        Ok(self.attribute(name, attribute_type::FLOAT)?.map(|a| a.f.unwrap_or_default()))
+    }
+
+    /// Integers.
+    pub(crate) fn ints(&self, name: &str) -> Result<Option<&'g [i64]>> {
+        Ok(self.attribute(name, attribute_type::INTS)?.map(|a| a.ints.as_slice()))
+    }
+
+    /// Floats.
+    pub(crate) fn floats(&self, name: &str) -> Result<Option<&'g [f32]>> {
+        Ok(self.attribute(name, attribute_type::FLOATS)?.map(|a| a.floats.as_slice()))
+    }
+
+    /// Text.
+    pub(crate) fn string(&self, name: &str) -> Result<Option<&'g str>> {
+        let Some(attribute) = self.attribute(name, attribute_type::STRING)? else { return Ok(None) };
+        text(name, attribute.s.as_ref().map_or(&[][..], |s| s.as_ref())).map(Some)
+    }
+
+    /// Texts.
+    pub(crate) fn strings(&self, name: &str) -> Result<Option<Vec<String>>> {
+        let Some(attribute) = self.attribute(name, attribute_type::STRINGS)? else { return Ok(None) };
+        let texts = attribute.strings.iter().map(|s| text(name, s.as_ref()).map(str::to_owned));
+        texts.collect::<Result<_>>().map(Some)
+    }
+
+    /// A tensor.
+    pub(crate) fn tensor(&self, name: &str) -> Result<Option<Value<'static>>> {
+        let Some(attribute) = self.attribute(name, attribute_type::TENSOR)? else { return Ok(None) };
+        let tensor =
+            attribute.t.as_deref().ok_or_else(|| self.malformed(format!("the attribute `{name}` holds no tensor")))?;
+        Ok(Some(tensor.to_dense(self.scope.external(), self.scope.limits().max_elements)?.into()))
+    }
+
+    /// A sparse tensor, with its zeros filled in.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] when the attribute has another type or contradicts itself.
+    pub(crate) fn sparse(&self, name: &str) -> Result<Option<Value<'static>>> {
+        let Some(attribute) = self.attribute(name, attribute_type::SPARSE_TENSOR)? else { return Ok(None) };
+        let Some(sparse) = attribute.sparse_tensor.as_deref() else { return Ok(None) };
+        let scratch = Scratch::new(*self.scope.limits());
+        super::ops::constant::sparse(sparse, self.scope.external(), &scratch).map(Some)
     }
 
     /// An integer, or what the operator takes when it is not given.
@@ -172,5 +200,6 @@ impl<'g> Node<'g> {
 }
 
 fn text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str> {
-    std::str::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::Malformed, format!("the attribute `{name}` is not UTF-8 text")))
+    std::str::from_utf8(bytes)
+        .map_err(|_| Error::new(ErrorKind::Malformed, format!("the attribute `{name}` is not UTF-8 text")))
 }

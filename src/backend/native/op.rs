@@ -139,7 +139,12 @@ impl<'v> Args<'_, 'v> {
     pub(crate) fn take(&mut self, i: usize) -> Result<Value<'v>> {
         match self.args.get(i) {
             Some(&Arg::Slot { index, last: true })
-                if self.args.iter().filter(|a| matches!(a, Arg::Slot { index: other, .. } if *other == index)).count() == 1 =>
+                if self
+                    .args
+                    .iter()
+                    .filter(|a| matches!(a, Arg::Slot { index: other, .. } if *other == index))
+                    .count()
+                    == 1 =>
             {
                 Ok(std::mem::take(&mut self.slots[index as usize]))
             }
@@ -170,6 +175,11 @@ const POOLED_BUFFERS: usize = 8;
 const POOLED_BYTES: usize = 4 << 20;
 
 impl Scratch {
+    /// No buffers yet, and these limits.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     /// An empty vector with room for `capacity` elements.
     pub(crate) fn buffer<T: Item>(&mut self, capacity: usize) -> Vec<T> {
         match T::pool(&mut self.pools).pop() {
@@ -208,9 +218,11 @@ impl Scratch {
     pub(crate) fn check_shape(&self, shape: &[usize]) -> Result<usize> {
         match checked_len(shape) {
             Some(n) if n <= self.limits.max_elements => Ok(n),
-            _ => Err(Error::new(ErrorKind::LimitExceeded, "a tensor of the graph is larger than `Limits::max_elements`")
-                .expected(format!("at most {} elements", self.limits.max_elements))
-                .actual(shape_text(shape))),
+            _ => {
+                Err(Error::new(ErrorKind::LimitExceeded, "a tensor of the graph is larger than `Limits::max_elements`")
+                    .expected(format!("at most {} elements", self.limits.max_elements))
+                    .actual(shape_text(shape)))
+            }
         }
     }
 }

@@ -69,7 +69,10 @@ impl Program {
                 watcher(i, &shapes, &outs);
             }
             if outs.len() < step.outputs.len() && step.outputs[outs.len()..].iter().any(Option::is_some) {
-                return Err(label(Error::new(ErrorKind::Malformed, "the node declares more outputs than its operator has"), step));
+                return Err(label(
+                    Error::new(ErrorKind::Malformed, "the node declares more outputs than its operator has"),
+                    step,
+                ));
             }
             for arg in &step.args {
                 if let Arg::Slot { index, last: true } = arg {
@@ -90,7 +93,7 @@ impl Program {
     /// Marks the last use of every slot, so that its buffer can be taken or reused.
     pub(crate) fn mark_last_uses(&mut self) {
         let mut needed = vec![false; self.slots];
-        let mut mark = |arg: &mut Arg, needed: &mut Vec<bool>| {
+        let mark = |arg: &mut Arg, needed: &mut Vec<bool>| {
             if let Arg::Slot { index, last } = arg {
                 *last = !std::mem::replace(&mut needed[*index as usize], true);
             }

@@ -46,20 +46,76 @@ pub(crate) enum Data<'a> {
 macro_rules! typed {
     ($data:expr, $T:ident, $items:ident => $body:expr, $seq:ident => $other:expr) => {
         match $data {
-            $crate::backend::native::value::Data::Bool($items) => { #[allow(dead_code)] type $T = bool; $body }
-            $crate::backend::native::value::Data::U8($items) => { #[allow(dead_code)] type $T = u8; $body }
-            $crate::backend::native::value::Data::U16($items) => { #[allow(dead_code)] type $T = u16; $body }
-            $crate::backend::native::value::Data::U32($items) => { #[allow(dead_code)] type $T = u32; $body }
-            $crate::backend::native::value::Data::U64($items) => { #[allow(dead_code)] type $T = u64; $body }
-            $crate::backend::native::value::Data::I8($items) => { #[allow(dead_code)] type $T = i8; $body }
-            $crate::backend::native::value::Data::I16($items) => { #[allow(dead_code)] type $T = i16; $body }
-            $crate::backend::native::value::Data::I32($items) => { #[allow(dead_code)] type $T = i32; $body }
-            $crate::backend::native::value::Data::I64($items) => { #[allow(dead_code)] type $T = i64; $body }
-            $crate::backend::native::value::Data::F16($items) => { #[allow(dead_code)] type $T = half::f16; $body }
-            $crate::backend::native::value::Data::Bf16($items) => { #[allow(dead_code)] type $T = half::bf16; $body }
-            $crate::backend::native::value::Data::F32($items) => { #[allow(dead_code)] type $T = f32; $body }
-            $crate::backend::native::value::Data::F64($items) => { #[allow(dead_code)] type $T = f64; $body }
-            $crate::backend::native::value::Data::String($items) => { #[allow(dead_code)] type $T = String; $body }
+            $crate::backend::native::value::Data::Bool($items) => {
+                #[allow(dead_code)]
+                type $T = bool;
+                $body
+            }
+            $crate::backend::native::value::Data::U8($items) => {
+                #[allow(dead_code)]
+                type $T = u8;
+                $body
+            }
+            $crate::backend::native::value::Data::U16($items) => {
+                #[allow(dead_code)]
+                type $T = u16;
+                $body
+            }
+            $crate::backend::native::value::Data::U32($items) => {
+                #[allow(dead_code)]
+                type $T = u32;
+                $body
+            }
+            $crate::backend::native::value::Data::U64($items) => {
+                #[allow(dead_code)]
+                type $T = u64;
+                $body
+            }
+            $crate::backend::native::value::Data::I8($items) => {
+                #[allow(dead_code)]
+                type $T = i8;
+                $body
+            }
+            $crate::backend::native::value::Data::I16($items) => {
+                #[allow(dead_code)]
+                type $T = i16;
+                $body
+            }
+            $crate::backend::native::value::Data::I32($items) => {
+                #[allow(dead_code)]
+                type $T = i32;
+                $body
+            }
+            $crate::backend::native::value::Data::I64($items) => {
+                #[allow(dead_code)]
+                type $T = i64;
+                $body
+            }
+            $crate::backend::native::value::Data::F16($items) => {
+                #[allow(dead_code)]
+                type $T = half::f16;
+                $body
+            }
+            $crate::backend::native::value::Data::Bf16($items) => {
+                #[allow(dead_code)]
+                type $T = half::bf16;
+                $body
+            }
+            $crate::backend::native::value::Data::F32($items) => {
+                #[allow(dead_code)]
+                type $T = f32;
+                $body
+            }
+            $crate::backend::native::value::Data::F64($items) => {
+                #[allow(dead_code)]
+                type $T = f64;
+                $body
+            }
+            $crate::backend::native::value::Data::String($items) => {
+                #[allow(dead_code)]
+                type $T = String;
+                $body
+            }
             $crate::backend::native::value::Data::Sequence($seq) => $other,
         }
     };
@@ -270,7 +326,9 @@ impl<'a> Value<'a> {
     pub(crate) fn into_static(self) -> Value<'static> {
         let data = match self.data {
             Data::Sequence(values) => Data::Sequence(values.into_iter().map(Value::into_static).collect()),
-            data => typed!(data, T, items => T::data(Cow::Owned(items.into_owned())), _s => unreachable!("matched above")),
+            data => {
+                typed!(data, T, items => T::data(Cow::Owned(items.into_owned())), _s => unreachable!("matched above"))
+            }
         };
         Value { shape: self.shape, data }
     }

@@ -1,0 +1,427 @@
+//! A compiled graph as a [`Model`].
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::analyze::{self, Analysis, Batching, Output};
+use super::compile::{self, Context};
+use super::op::Scratch;
+use super::program::Program;
+use super::value::{Shape, Value, typed};
+use crate::load::Source;
+use crate::onnx::{DecodeLimits, ExternalData, GraphProto, ModelProto};
+use crate::{
+    Artifact, ArtifactFile, Checked, Description, Dim, Error, ErrorKind, Limits, Loader, Model, Result, Signature,
+    Tensor, TensorSpec, Tensors,
+};
+
+/// The elements that the values of one block of rows may take, so that they stay in the cache.
+const BLOCK_ELEMENTS: usize = 1 << 16;
+/// The fewest rows worth a thread of their own.
+const ROWS_PER_THREAD: usize = 256;
+
+/// The model in an ONNX file.
+pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
+    let limits = &loader.limits;
+    let decode = DecodeLimits { max_depth: limits.max_depth, max_messages: limits.max_messages };
+    let proto = ModelProto::decode(Arc::clone(&source.bytes), &decode)?;
+    let graph = proto.graph.as_deref().ok_or_else(|| {
+        Error::new(ErrorKind::Malformed, "the ONNX file holds no graph; it is truncated or of another kind")
+    })?;
+    let context = Context {
+        opsets: proto
+            .opset_import
+            .iter()
+            .map(|o| (domain(o.domain.as_deref()).to_owned(), o.version.unwrap_or(1)))
+            .collect(),
+        limits: *limits,
+        external: source.directory.as_ref().map(ExternalData::new),
+    };
+    let names = wanted(graph, loader.outputs.as_deref())?;
+    let program = compile::compile(&context, graph, Some(&names), None)?.program;
+    let initialised: HashSet<&str> = graph.initializer.iter().filter_map(|t| t.name.as_deref()).collect();
+    let inputs: Vec<_> =
+        graph.input.iter().filter(|i| !initialised.contains(i.name.as_deref().unwrap_or_default())).collect();
+    let declared = analyze::declared(&inputs, &program)?;
+    let analysis = analyze::analyze(&program, declared, &names, limits)?;
+    let pool = match loader.threads {
+        0 | 1 => None,
+        n => Some(rayon::ThreadPoolBuilder::new().num_threads(n).build().map_err(|e| {
+            Error::new(ErrorKind::Backend, "the threads of the model could not be started").with_source(e)
+        })?),
+    };
+    let block = (BLOCK_ELEMENTS / analysis.elements_per_row).clamp(16, 4096);
+    let description = describe(&proto, graph, &program, &analysis, loader);
+    let artifact = artifact(source, context.external.as_ref())?;
+    let model = NativeModel { program, analysis, limits: *limits, pool, block, description, artifact };
+    Ok(Arc::new(Checked::new(model).cast(loader.cast)))
+}
+
+fn domain(name: Option<&str>) -> &str {
+    match name.unwrap_or_default() {
+        "ai.onnx" => "",
+        name => name,
+    }
+}
+
+/// The names of the outputs to give.
+fn wanted(graph: &GraphProto, chosen: Option<&[String]>) -> Result<Vec<String>> {
+    let all: Vec<String> = graph.output.iter().map(|o| o.name.clone().unwrap_or_default()).collect();
+    if all.is_empty() {
+        return Err(Error::new(ErrorKind::Malformed, "the graph has no outputs"));
+    }
+    let Some(chosen) = chosen else { return Ok(all) };
+    match chosen.iter().find(|name| !all.contains(name)) {
+        Some(name) => Err(Error::new(ErrorKind::UnknownTensor, "the model has no output of this name")
+            .tensor(name)
+            .expected(all.join(", "))),
+        None if chosen.is_empty() => {
+            Err(Error::new(ErrorKind::InvalidArgument, "no output is asked for").expected(all.join(", ")))
+        }
+        None => Ok(chosen.to_vec()),
+    }
+}
+
+fn describe(
+    proto: &ModelProto,
+    graph: &GraphProto,
+    program: &Program,
+    analysis: &Analysis,
+    loader: &Loader,
+) -> Description {
+    let mut operators: BTreeMap<String, usize> = BTreeMap::new();
+    for node in &graph.node {
+        let name = match node.operator_domain() {
+            "" => node.operator().to_owned(),
+            domain => format!("{domain}:{}", node.operator()),
+        };
+        *operators.entry(name).or_default() += 1;
+    }
+    let parameters = program.parameters();
+    let mut description = Description::new("onnx", "native", "");
+    description.engine = format!("{} steps compiled from {} nodes", program.steps.len(), graph.node.len());
+    description.reason = match loader.backend {
+        Some(_) => "asked for".to_owned(),
+        None => "first in order, and it has every operator of the graph".to_owned(),
+    };
+    description.parameters = parameters;
+    description.bytes = program
+        .constants
+        .iter()
+        .map(|c| c.len() * c.dtype().and_then(crate::DType::size_bytes).unwrap_or(24))
+        .sum::<usize>() as u64
+        + 4 * program.steps.iter().map(|s| s.op.parameters()).sum::<usize>() as u64;
+    description.threads = loader.threads;
+    description.row_independent = analysis.row_independent;
+    description.operators = operators.into_iter().collect();
+    description.notes = analysis.notes.clone();
+    if let Some(producer) = proto.producer_name.as_deref().filter(|p| !p.is_empty()) {
+        description.notes.push(
+            format!("written by {producer} {}", proto.producer_version.as_deref().unwrap_or_default())
+                .trim()
+                .to_owned(),
+        );
+    }
+    description.parts = program.steps.iter().map(|s| Description::new("", "native", &s.label)).collect();
+    description
+}
+
+fn artifact(source: &Source, external: Option<&ExternalData>) -> Result<Artifact> {
+    let mut files = vec![ArtifactFile::in_memory(source.name.as_str(), Arc::clone(&source.bytes))];
+    if let (Some(external), Some(directory)) = (external, &source.directory) {
+        for path in external.used() {
+            let location = directory.join(&path);
+            let bytes = std::fs::read(&location).map_err(|e| Error::from(e).model(location.display()))?;
+            files.push(ArtifactFile::on_disk(path, location, crate::Digest::of(&bytes), bytes.len() as u64));
+        }
+    }
+    Ok(Artifact { format: "onnx".to_owned(), files })
+}
+
+/// A compiled graph.
+struct NativeModel {
+    program: Program,
+    analysis: Analysis,
+    limits: Limits,
+    pool: Option<rayon::ThreadPool>,
+    /// How many rows are run at once where rows are independent.
+    block: usize,
+    description: Description,
+    artifact: Artifact,
+}
+
+impl fmt::Debug for NativeModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NativeModel")
+            .field("signature", &self.analysis.signature)
+            .field("steps", &self.program.steps.iter().map(|s| s.label.as_str()).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// The buffers of this thread, shared by all models it runs.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Runs `f` with the buffers of this thread, or with fresh ones when they are in use further up the stack.
+fn with_scratch<R>(limits: Limits, f: impl FnOnce(&mut Scratch) -> R) -> R {
+    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+        Ok(mut scratch) => {
+            scratch.limits = limits;
+            scratch.depth = 0;
+            f(&mut scratch)
+        }
+        Err(_) => f(&mut Scratch::new(limits)),
+    })
+}
+
+/// The rows `from..to` of a value.
+pub(super) fn slice_rows<'s>(value: &'s Value<'_>, from: usize, to: usize) -> Value<'s> {
+    let mut shape = Shape::from_slice(value.shape());
+    let per_row: usize = shape.iter().skip(1).product();
+    shape[0] = to - from;
+    typed!(value.data(), T, items => Value::borrowed::<T>(&shape, &items[from * per_row..to * per_row]), _seq => Value::default())
+}
+
+/// The model's output inside a program's.
+pub(super) fn pick<'s>(value: &'s Value<'_>, output: &Output) -> Value<'s> {
+    let value = match (output.element, value.as_sequence()) {
+        (Some(i), Ok(values)) => values.get(i).map(Value::as_view).unwrap_or_default(),
+        _ => value.as_view(),
+    };
+    if output.drop_first && value.shape().first() == Some(&1) {
+        let shape = Shape::from_slice(&value.shape()[1..]);
+        return Value::from_parts(shape, value.into_data());
+    }
+    value
+}
+
+impl NativeModel {
+    fn specs(&self) -> &[TensorSpec] {
+        self.analysis.signature.outputs()
+    }
+
+    /// The batch as values that borrow from `inputs`.
+    fn values<'v>(&self, inputs: &'v Tensors<'_>) -> Result<Vec<Value<'v>>> {
+        inputs.iter().map(|(_, tensor)| Value::from_tensor(tensor)).collect()
+    }
+
+    fn rows(&self, inputs: &Tensors<'_>) -> usize {
+        let batched = self.analysis.signature.inputs().iter().zip(inputs.iter()).find(|(spec, _)| spec.is_batched());
+        batched.map_or(1, |(_, (_, tensor))| tensor.shape()[0])
+    }
+
+    /// The outputs of the rows `range`, one `Value` an output.
+    fn run_rows(&self, values: &[Value<'_>], range: Range<usize>, cx: &mut Scratch) -> Result<Vec<Value<'static>>> {
+        let specs = self.analysis.signature.inputs();
+        let rows = specs.iter().zip(values).map(|(spec, value)| {
+            if spec.is_batched() { slice_rows(value, range.start, range.end) } else { value.as_view() }
+        });
+        let mut outs = self.program.run(rows, cx)?;
+        if self.analysis.outputs.iter().all(|o| o.element.is_none() && !o.drop_first) {
+            // Outputs stand in the program's order, one each.
+            return Ok(outs.into_iter().map(Value::into_static).collect());
+        }
+        Ok(self.analysis.outputs.iter().map(|o| pick(&mut outs[o.index], o).into_static()).collect())
+    }
+
+    /// The outputs of the rows `range`, a block at a time.
+    fn run_blocks(&self, values: &[Value<'_>], range: Range<usize>, block: usize) -> Result<Vec<Value<'static>>> {
+        with_scratch(self.limits, |cx| {
+            if range.len() <= block {
+                return self.run_rows(values, range, cx);
+            }
+            let mut parts = Joined::new(range.len());
+            let mut from = range.start;
+            while from < range.end {
+                let to = range.end.min(from + block);
+                parts.add(self.run_rows(values, from..to, cx)?, to - from, cx)?;
+                from = to;
+            }
+            Ok(parts.finish())
+        })
+    }
+
+    fn run_batch(&self, values: &[Value<'_>], m: usize) -> Result<Vec<Value<'static>>> {
+        match self.analysis.batching {
+            Batching::None => with_scratch(self.limits, |cx| {
+                let outs = self.program.run(values.iter().map(Value::as_view), cx)?;
+                Ok(self.analysis.outputs.iter().map(|o| pick(&outs[o.index], o).into_static()).collect())
+            }),
+            Batching::RowByRow => self.run_threads(values, m, 1),
+            Batching::Whole if self.analysis.row_independent => self.run_threads(values, m, self.block),
+            Batching::Whole => self.run_blocks(values, 0..m, usize::MAX),
+        }
+    }
+
+    fn run_threads(&self, values: &[Value<'_>], m: usize, block: usize) -> Result<Vec<Value<'static>>> {
+        use rayon::iter::{IntoParallelIterator, ParallelIterator};
+        let Some(pool) = self.pool.as_ref().filter(|_| m >= 2 * ROWS_PER_THREAD) else {
+            return self.run_blocks(values, 0..m, block);
+        };
+        let parts = pool.current_num_threads().min(m / ROWS_PER_THREAD);
+        let ranges: Vec<Range<usize>> = (0..parts).map(|i| m * i / parts..m * (i + 1) / parts).collect();
+        let done: Vec<Vec<Value<'static>>> = pool.install(|| {
+            ranges.clone().into_par_iter().map(|range| self.run_blocks(values, range, block)).collect::<Result<_>>()
+        })?;
+        let mut joined = Joined::new(m);
+        let mut cx = Scratch::default();
+        for (range, part) in ranges.into_iter().zip(done) {
+            joined.add(part, range.len(), &mut cx)?;
+        }
+        Ok(joined.finish())
+    }
+
+    /// Empty outputs of the promised shapes, where those are known.
+    fn empty(&self) -> Option<Result<Tensors<'static>>> {
+        let known = self.specs().iter().all(|s| s.dims().iter().all(|d| matches!(d, Dim::Fixed(_) | Dim::Batch)));
+        known.then(|| self.specs().iter().map(|spec| Ok((spec.name().clone(), empty_tensor(spec)?))).collect())
+    }
+
+    fn name_outputs(&self, values: Vec<Value<'static>>, m: Option<usize>) -> Result<Tensors<'static>> {
+        let mut outputs = Tensors::with_capacity(values.len());
+        for (spec, value) in self.specs().iter().zip(values) {
+            if let Some(m) = m
+                && spec.is_batched()
+                && value.shape().first() != Some(&m)
+            {
+                return Err(Error::new(
+                    ErrorKind::Backend,
+                    "the graph gave another number of answers than it was given observations",
+                )
+                .tensor(spec.name())
+                .expected(m)
+                .actual(crate::tensor::shape_text(value.shape())));
+            }
+            outputs.push(spec.name().clone(), value.into_tensor()?);
+        }
+        Ok(outputs)
+    }
+}
+
+fn empty_tensor(spec: &TensorSpec) -> Result<Tensor<'static>> {
+    let shape: Vec<usize> = spec.dims().iter().map(|d| if let Dim::Fixed(n) = d { *n } else { 0 }).collect();
+    let count: usize = shape.iter().product();
+    crate::tensor::zeros(spec.dtype(), &shape, count)
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Model for NativeModel {
+    fn signature(&self) -> &Signature {
+        &self.analysis.signature
+    }
+
+    fn predict_batch(&self, inputs: &Tensors<'_>) -> Result<Tensors<'static>> {
+        let m = self.rows(inputs);
+        if m == 0
+            && self.analysis.signature.is_batched()
+            && let Some(empty) = self.empty()
+        {
+            return empty;
+        }
+        let values = self.values(inputs)?;
+        self.name_outputs(self.run_batch(&values, m)?, self.analysis.signature.is_batched().then_some(m))
+    }
+
+    fn predict(&self, input: &Tensors<'_>) -> Result<Tensors<'static>> {
+        if self.analysis.batching == Batching::None {
+            return crate::model::predict_as_batch(self, input);
+        }
+        let specs = self.analysis.signature.inputs();
+        let mut values = Vec::with_capacity(specs.len());
+        for (spec, (_, tensor)) in specs.iter().zip(input.iter()) {
+            let value = Value::from_tensor(tensor)?;
+            if spec.is_batched() {
+                let mut shape = Shape::from_slice(&[1]);
+                shape.extend_from_slice(value.shape());
+                values.push(Value::from_parts(shape, value.into_data()));
+            } else {
+                values.push(value);
+            }
+        }
+        let outs = self.run_blocks(&values, 0..1, 1)?;
+        let mut outputs = Tensors::with_capacity(outs.len());
+        for (spec, value) in self.specs().iter().zip(outs) {
+            let value = match value.shape() {
+                [1, rest @ ..] if spec.is_batched() => {
+                    let shape = Shape::from_slice(rest);
+                    Value::from_parts(shape, value.into_data())
+                }
+                _ => value,
+            };
+            outputs.push(spec.name().clone(), value.into_tensor()?);
+        }
+        Ok(outputs)
+    }
+
+    fn describe(&self) -> Description {
+        self.description.clone()
+    }
+
+    fn artifact(&self) -> Result<Artifact> {
+        Ok(self.artifact.clone())
+    }
+}
+
+/// Outputs of consecutive rows, put together.
+struct Joined {
+    rows: usize,
+    parts: Vec<Value<'static>>,
+}
+
+impl Joined {
+    fn new(rows: usize) -> Self {
+        Self { rows, parts: Vec::new() }
+    }
+
+    /// Adds the outputs of the next `rows` rows.
+    fn add(&mut self, outs: Vec<Value<'static>>, rows: usize, cx: &mut Scratch) -> Result<()> {
+        if self.parts.is_empty() {
+            self.parts = outs.iter().map(|v| grown(v, self.rows, rows)).collect();
+        }
+        for (whole, part) in self.parts.iter_mut().zip(outs) {
+            append(whole, &part)?;
+            cx.recycle(part);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Vec<Value<'static>> {
+        self.parts
+    }
+}
+
+/// An empty value of the kind of `value`, with room for `rows` rows where `value` holds `of`.
+fn grown(value: &Value<'_>, rows: usize, of: usize) -> Value<'static> {
+    let mut shape = Shape::from_slice(value.shape());
+    match shape.first_mut() {
+        Some(first) => *first = 0,
+        None => shape.push(0),
+    }
+    let capacity = value.len() / of.max(1) * rows;
+    typed!(value.data(), T, _items => Value::new(shape, Vec::<T>::with_capacity(capacity)), _seq => Value::default())
+}
+
+/// Adds the rows of `part` at the end of `whole`; a part without rows of its own counts as one.
+fn append(whole: &mut Value<'static>, part: &Value<'_>) -> Result<()> {
+    let taken = std::mem::take(whole);
+    let mut shape = Shape::from_slice(taken.shape());
+    let rows = if part.rank() == shape.len() { part.shape().first().copied().unwrap_or(1) } else { 1 };
+    let tail = if part.rank() == shape.len() { part.shape().get(1..).unwrap_or_default() } else { part.shape() };
+    if shape.get(1..).unwrap_or_default() != tail {
+        return Err(Error::new(ErrorKind::Backend, "rows of one batch gave outputs of different shapes")
+            .expected(crate::tensor::shape_text(&shape))
+            .actual(crate::tensor::shape_text(part.shape())));
+    }
+    shape[0] += rows;
+    *whole = typed!(part.data(), T, items => {
+        let mut all = taken.into_vec::<T>()?;
+        all.extend_from_slice(items);
+        Value::new(shape, all)
+    }, _seq => return Err(Error::new(ErrorKind::Unsupported, "sequences of rows can't be put together")));
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! Matrix products and linear models.
+
+use super::Group;
+
+/// The operators of this module, by domain.
+pub(super) const GROUPS: &[(&str, Group)] = &[];

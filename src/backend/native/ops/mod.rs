@@ -1,0 +1,55 @@
+//! The operators, registered by domain and name.
+
+pub(crate) mod constant;
+mod flow;
+mod identity;
+mod layout;
+mod linear;
+mod math;
+mod ml;
+mod text;
+mod trees;
+
+use super::node::Node;
+use super::op::Op;
+use crate::{Error, ErrorKind, Result};
+
+/// Builds an operator from its node.
+type Build = fn(&Node<'_>) -> Result<Box<dyn Op>>;
+
+/// The names of a group's operators, each with its builder.
+type Group = &'static [(&'static str, Build)];
+
+/// The groups of every module, by domain.
+const GROUPS: &[&[(&str, Group)]] = &[
+    &[("", constant::GROUP), ("", identity::GROUP)],
+    math::GROUPS,
+    layout::GROUPS,
+    linear::GROUPS,
+    ml::GROUPS,
+    trees::GROUPS,
+    flow::GROUPS,
+    text::GROUPS,
+];
+
+/// The operator of `node`.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] naming the operator and its domain when there is none.
+pub(crate) fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
+    let (name, domain) = (node.op_type(), node.domain());
+    let found = GROUPS
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|(d, _)| *d == domain)
+        .flat_map(|(_, group)| group.iter())
+        .find(|(n, _)| *n == name);
+    match found {
+        Some((_, build)) => build(node),
+        None => {
+            let shown = if domain.is_empty() { "the standard domain" } else { domain };
+            Err(Error::new(ErrorKind::Unsupported, format!("the backend `native` has no operator `{name}` of {shown}")))
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Tree ensembles of `ai.onnx.ml`.
+
+use super::Group;
+
+/// The operators of this module, by domain.
+pub(super) const GROUPS: &[(&str, Group)] = &[];
