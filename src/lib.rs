@@ -22,6 +22,7 @@ mod backend;
 mod check;
 mod describe;
 mod error;
+mod linear;
 #[cfg(feature = "std")]
 mod load;
 mod model;
@@ -36,6 +37,7 @@ pub use check::Checked;
 pub use describe::Description;
 pub use error::{Error, ErrorKind, Result};
 pub use half;
+pub use linear::{LinearModel, Link};
 #[cfg(feature = "std")]
 pub use load::{Backend, Format, Limits, Loader, load};
 pub use model::{Model, ModelExt};

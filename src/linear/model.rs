@@ -265,7 +265,7 @@ impl Linear {
     }
 }
 
-fn only(inputs: &Tensors<'_>) -> Result<&[f32]> {
+fn only<'t>(inputs: &'t Tensors<'_>) -> Result<&'t [f32]> {
     inputs.single()?.as_slice::<f32>()
 }
 
