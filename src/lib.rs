@@ -20,6 +20,7 @@ mod artifact;
 #[cfg(feature = "std")]
 mod backend;
 mod check;
+mod compose;
 mod describe;
 mod error;
 mod linear;
@@ -34,6 +35,9 @@ mod tensor;
 
 pub use artifact::{Artifact, ArtifactFile, Digest};
 pub use check::Checked;
+pub use compose::{Ensemble, EnsembleBuilder, Pipeline, PipelineBuilder};
+#[cfg(feature = "std")]
+pub use compose::{Combine, EnsembleEntry, LinkEntry, Manifest, MemberEntry, OutputEntry, StageEntry};
 pub use describe::Description;
 pub use error::{Error, ErrorKind, Result};
 pub use half;

@@ -9,6 +9,9 @@ mod ensemble;
 #[cfg(feature = "std")]
 mod manifest;
 mod pipeline;
+#[cfg(feature = "std")]
+mod select;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod wiring;
@@ -18,4 +21,6 @@ pub use ensemble::{Ensemble, EnsembleBuilder};
 pub(crate) use manifest::load;
 #[cfg(feature = "std")]
 pub use manifest::{Combine, EnsembleEntry, LinkEntry, Manifest, MemberEntry, OutputEntry, StageEntry};
+#[cfg(feature = "std")]
+pub(crate) use select::Selected;
 pub use pipeline::{Pipeline, PipelineBuilder};
