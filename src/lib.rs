@@ -23,6 +23,8 @@ mod check;
 mod compose;
 mod describe;
 mod error;
+#[cfg(feature = "native")]
+mod kernel;
 mod linear;
 #[cfg(feature = "std")]
 mod load;
@@ -35,9 +37,9 @@ mod tensor;
 
 pub use artifact::{Artifact, ArtifactFile, Digest};
 pub use check::Checked;
-pub use compose::{Ensemble, EnsembleBuilder, Pipeline, PipelineBuilder};
 #[cfg(feature = "std")]
 pub use compose::{Combine, EnsembleEntry, LinkEntry, Manifest, MemberEntry, OutputEntry, StageEntry};
+pub use compose::{Ensemble, EnsembleBuilder, Pipeline, PipelineBuilder};
 pub use describe::Description;
 pub use error::{Error, ErrorKind, Result};
 pub use half;

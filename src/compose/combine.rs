@@ -98,7 +98,10 @@ impl Classes {
         fn named<T: Element>(values: &[T], best: &[usize], shape: &[usize]) -> Result<Tensor<'static>> {
             let label = |&i: &usize| values.get(i).cloned();
             let labels = best.iter().map(label).collect::<Option<Vec<T>>>();
-            Tensor::from_vec(shape, labels.ok_or_else(|| Error::new(ErrorKind::WrongShape, "more scores than classes"))?)
+            Tensor::from_vec(
+                shape,
+                labels.ok_or_else(|| Error::new(ErrorKind::WrongShape, "more scores than classes"))?,
+            )
         }
         match self {
             Self::I32(values) => named(values, &best, shape),
@@ -130,9 +133,12 @@ fn columns_typed<T: Element + Copy>(tensors: &[Tensor<'_>], rows: Option<usize>)
     let mut blocks: Vec<(&[T], usize)> = Vec::with_capacity(cast.len());
     for tensor in &cast {
         if rows.is_some_and(|m| tensor.shape().first() != Some(&m)) {
-            return Err(Error::new(ErrorKind::WrongShape, "a member gave another number of answers than it was asked for")
-                .expected(alloc::format!("{m} along axis 0"))
-                .actual(crate::tensor::shape_text(tensor.shape())));
+            return Err(Error::new(
+                ErrorKind::WrongShape,
+                "a member gave another number of answers than it was asked for",
+            )
+            .expected(alloc::format!("{m} along axis 0"))
+            .actual(crate::tensor::shape_text(tensor.shape())));
         }
         let width = tensor.shape()[usize::from(rows.is_some())..].iter().product();
         blocks.push((tensor.as_slice::<T>()?, width));

@@ -153,8 +153,9 @@ impl EnsembleBuilder {
             parts.push(Part { name: draft.name, model: draft.model });
         }
         if weights.iter().any(|w| !w.is_finite() || *w < 0.0) || weights.iter().sum::<f64>() <= 0.0 {
-            return Err(invalid("weights are finite and not negative, and not all zero")
-                .actual(alloc::format!("{weights:?}")));
+            return Err(
+                invalid("weights are finite and not negative, and not all zero").actual(alloc::format!("{weights:?}"))
+            );
         }
         let mut ensemble = Members {
             parts,
@@ -253,9 +254,8 @@ impl Members {
             return self.run_stack(last, &answers, given, one);
         }
         let gather = |places: &[usize]| {
-            let of_member = |(member, &output): (usize, &usize)| {
-                pick(&answers[member], output, self.spec(member, output).name())
-            };
+            let of_member =
+                |(member, &output): (usize, &usize)| pick(&answers[member], output, self.spec(member, output).name());
             places.iter().enumerate().map(of_member).collect::<Result<Vec<&Tensor<'_>>>>()
         };
         let mut out: Vec<Option<Tensor<'static>>> = vec![None; self.combined.len()];

@@ -21,6 +21,6 @@ pub use ensemble::{Ensemble, EnsembleBuilder};
 pub(crate) use manifest::load;
 #[cfg(feature = "std")]
 pub use manifest::{Combine, EnsembleEntry, LinkEntry, Manifest, MemberEntry, OutputEntry, StageEntry};
+pub use pipeline::{Pipeline, PipelineBuilder};
 #[cfg(feature = "std")]
 pub(crate) use select::Selected;
-pub use pipeline::{Pipeline, PipelineBuilder};

@@ -112,12 +112,7 @@ impl PipelineBuilder {
     }
 
     /// As [`output`](Self::output), under another name.
-    pub fn output_as(
-        mut self,
-        stage: impl Into<String>,
-        output: impl Into<String>,
-        name: impl Into<String>,
-    ) -> Self {
+    pub fn output_as(mut self, stage: impl Into<String>, output: impl Into<String>, name: impl Into<String>) -> Self {
         self.outputs.push(Extra { stage: stage.into(), output: output.into(), name: name.into() });
         self
     }
@@ -205,7 +200,8 @@ fn wire(earlier: &[Part], inputs: &mut Inputs, draft: &Draft, cast: bool) -> Res
         sources.push(match from {
             Some((stage, output)) => {
                 let given = &earlier[stage].model.signature().outputs()[output];
-                let to = fit(given, spec, cast).map_err(|e| e.within(format_args!("fed by `{}`", earlier[stage].name)))?;
+                let to =
+                    fit(given, spec, cast).map_err(|e| e.within(format_args!("fed by `{}`", earlier[stage].name)))?;
                 Source::Output { stage, output, cast: to }
             }
             None => Source::Given(inputs.ask_for(spec, &draft.name, &name)?),
@@ -286,11 +282,8 @@ impl Stages {
             let name = self.parts[stage].model.signature().outputs()[output].name();
             // An output can be given under two names, so it is copied unless this is the last use.
             let again = self.outputs.iter().filter(|o| **o == (stage, output)).count() > 1;
-            let tensor: Tensor<'static> = if again {
-                answers[stage].tensor(name)?.as_view().into_owned()
-            } else {
-                answers[stage].take(name)?
-            };
+            let tensor: Tensor<'static> =
+                if again { answers[stage].tensor(name)?.as_view().into_owned() } else { answers[stage].take(name)? };
             taken.push(spec.name().clone(), tensor);
         }
         Ok(taken)

@@ -50,8 +50,10 @@ impl Members {
             Some((_, names)) if spec.dims() == [Dim::Batch] => Classes::read(names, spec.dtype()),
             _ => None,
         };
-        let kept: Vec<bool> =
-            slots.iter().map(|slot| if let Slot::Label(spec) = slot { classes(spec).is_some() } else { true }).collect();
+        let kept: Vec<bool> = slots
+            .iter()
+            .map(|slot| if let Slot::Label(spec) = slot { classes(spec).is_some() } else { true })
+            .collect();
         let scores_at = scores.as_ref().map_or(0, |(at, _)| kept[..*at].iter().filter(|k| **k).count());
         let (mut combined, mut specs, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for slot in slots {
@@ -132,13 +134,17 @@ impl Members {
         } else {
             (0..outputs.len()).filter(|&i| self.features.iter().any(|f| f.as_str() == outputs[i].as_str())).collect()
         };
-        let unfit = chosen.iter().map(|&i| self.spec(member, i)).find(|s| s.dtype() == DType::String || !s.is_batched());
+        let unfit =
+            chosen.iter().map(|&i| self.spec(member, i)).find(|s| s.dtype() == DType::String || !s.is_batched());
         let problem = match unfit {
-            Some(spec) => alloc::format!("the output `{}` can't be a feature, for it is no batch of numbers", spec.name()),
+            Some(spec) => {
+                alloc::format!("the output `{}` can't be a feature, for it is no batch of numbers", spec.name())
+            }
             None if chosen.is_empty() => "no output can be a feature of the final model; choose some".into(),
             None => return Ok(chosen),
         };
-        Err(Error::new(ErrorKind::InvalidArgument, problem).within(format_args!("member `{}`", self.parts[member].name)))
+        Err(Error::new(ErrorKind::InvalidArgument, problem)
+            .within(format_args!("member `{}`", self.parts[member].name)))
     }
 
     fn settle_stack(&mut self, last: &Arc<dyn Model>) -> Result<()> {

@@ -24,15 +24,11 @@ pub(super) fn artifact(linear: &Linear) -> Result<Artifact> {
     let (weights, bias, sums, first, one, index) =
         (name("weights"), name("bias"), name("sums"), name("first"), name("one"), name("index"));
     let logistic = name("second");
-    let by_feature: Vec<f32> =
-        (0..n).flat_map(|i| (0..k).map(move |j| (i, j))).map(|(i, j)| linear.weights[j * n + i]).collect();
     let mut constants =
-        vec![f32_tensor(&weights, &[n, k], by_feature)?, f32_tensor(&bias, &[k], linear.bias.clone())?];
+        vec![f32_tensor(&weights, &[n, k], linear.weights.clone())?, f32_tensor(&bias, &[k], linear.bias.clone())?];
 
     let identity = linear.link == Link::Identity;
-    let gemm = |to: &str| {
-        node("Gemm", "", &[input, &weights, &bias], &[to], [float("alpha", 1.0), float("beta", 1.0)])
-    };
+    let gemm = |to: &str| node("Gemm", "", &[input, &weights, &bias], &[to], [float("alpha", 1.0), float("beta", 1.0)]);
     let mut nodes = vec![gemm(if identity { "prediction" } else { &sums })];
     match linear.link {
         Link::Identity => {}

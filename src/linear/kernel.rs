@@ -1,41 +1,90 @@
-//! The arithmetic of one row. Without `std` too, so nothing here is chosen at run time.
+//! The arithmetic. With the native backend it is that backend's, so that a model has the same bits before and after it
+//! went through a file; without, plain loops that need neither `std` nor a choice at run time.
 
-/// Partial sums that are kept apart, so that the compiler can use vector registers and no addition waits for the last.
-const LANES: usize = 8;
+use alloc::vec::Vec;
 
-/// The dot product of two slices of the same length. The order of the sum depends on the length alone, so a row gets
-/// the same bits alone and in any batch.
-#[inline]
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    debug_assert_eq!(a.len(), b.len());
-    let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: f32 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(x, w)| x * w).sum();
-    let mut lanes = [0.0f32; LANES];
-    for (x, w) in a_blocks.zip(b_blocks) {
-        for i in 0..LANES {
-            lanes[i] += x[i] * w[i];
+#[cfg(feature = "native")]
+pub(super) use vector::{Sums, logistic, softmax};
+
+#[cfg(not(feature = "native"))]
+pub(super) use plain::{Sums, logistic, softmax};
+
+#[cfg(feature = "native")]
+mod vector {
+    use super::Vec;
+    use crate::kernel::{Isa, Packed, logistic_in_place, softmax_rows};
+
+    /// x · weights + bias.
+    #[derive(Debug, Clone)]
+    pub(in crate::linear) struct Sums(Packed<f32>);
+
+    impl Sums {
+        pub(in crate::linear) fn new(weights: &[f32], bias: &[f32]) -> Self {
+            let k = bias.len();
+            Self(Packed::new(weights.len() / k, k, |i, j| weights[i * k + j], Some(bias)))
+        }
+
+        /// Appends the k sums of each row.
+        #[inline]
+        pub(in crate::linear) fn append(&self, rows: &[f32], out: &mut Vec<f32>) {
+            self.0.multiply(rows, out);
         }
     }
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + e) + (c + g)) + ((b + f) + (d + h)) + tail
-}
 
-/// 1 / (1 + e^-x).
-#[inline]
-pub(super) fn logistic(x: f32) -> f32 {
-    1.0 / (1.0 + libm::expf(-x))
-}
-
-/// e^x_i / Σ e^x_j in place. The largest entry is subtracted first, so nothing overflows.
-pub(super) fn softmax(row: &mut [f32]) {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for x in row.iter_mut() {
-        *x = libm::expf(*x - largest);
-        sum += *x;
+    /// 1 / (1 + e^-x) of every element.
+    pub(in crate::linear) fn logistic(values: &mut [f32]) {
+        logistic_in_place(Isa::best(), values);
     }
-    for x in row {
-        *x /= sum;
+
+    /// e^x_i / Σ e^x_j of every row of `k` elements.
+    pub(in crate::linear) fn softmax(rows: &mut [f32], k: usize) {
+        softmax_rows(Isa::best(), rows, k);
+    }
+}
+
+#[cfg(any(test, not(feature = "native")))]
+#[cfg_attr(feature = "native", allow(dead_code, reason = "tested under every set of features"))]
+pub(super) mod plain {
+    use super::Vec;
+
+    /// x · weights + bias.
+    #[derive(Debug, Clone)]
+    pub(in crate::linear) struct Sums {
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+    }
+
+    impl Sums {
+        pub(in crate::linear) fn new(weights: &[f32], bias: &[f32]) -> Self {
+            Self { weights: weights.into(), bias: bias.into() }
+        }
+
+        /// Appends the k sums of each row.
+        pub(in crate::linear) fn append(&self, rows: &[f32], out: &mut Vec<f32>) {
+            let k = self.bias.len();
+            for row in rows.chunks_exact(self.weights.len() / k) {
+                let start = out.len();
+                out.extend_from_slice(&self.bias);
+                for (x, weights) in row.iter().zip(self.weights.chunks_exact(k)) {
+                    out[start..].iter_mut().zip(weights).for_each(|(sum, w)| *sum += x * w);
+                }
+            }
+        }
+    }
+
+    /// 1 / (1 + e^-x) of every element.
+    pub(in crate::linear) fn logistic(values: &mut [f32]) {
+        values.iter_mut().for_each(|x| *x = 1.0 / (1.0 + libm::expf(-*x)));
+    }
+
+    /// e^x_i / Σ e^x_j of every row of `k` elements. The largest is subtracted first, so nothing overflows.
+    pub(in crate::linear) fn softmax(rows: &mut [f32], k: usize) {
+        for row in rows.chunks_exact_mut(k) {
+            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            row.iter_mut().for_each(|x| *x = libm::expf(*x - largest));
+            let sum: f32 = row.iter().sum();
+            row.iter_mut().for_each(|x| *x /= sum);
+        }
     }
 }
 

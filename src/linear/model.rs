@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2};
 
-use super::kernel::{argmax, dot, logistic, softmax};
+use super::kernel::{Sums, argmax, logistic, softmax};
 use crate::{
     Artifact, Checked, DType, Description, Dim, Error, ErrorKind, Model, Name, Result, Signature, Tensor, TensorSpec,
     Tensors,
@@ -75,11 +75,11 @@ impl LinearModel {
                 .expected(demand)
                 .actual(alloc::format!("({n}, {k})")));
         }
-        let mut by_sum = Vec::with_capacity(n * k);
-        by_sum.extend(weights.t().iter());
+        let (weights, bias): (Vec<f32>, Vec<f32>) = (weights.iter().copied().collect(), bias.to_vec());
         let mut model = Linear {
-            weights: by_sum,
-            bias: bias.to_vec(),
+            sums: Sums::new(&weights, &bias),
+            weights,
+            bias,
             link,
             input: Name::new("x"),
             features: Vec::new(),
@@ -148,7 +148,7 @@ impl LinearModel {
     #[must_use]
     pub fn weights(&self) -> Array2<f32> {
         let model = self.0.inner();
-        Array2::from_shape_fn((model.width(), model.bias.len()), |(i, j)| model.weights[j * model.width() + i])
+        Array2::from_shape_fn((model.width(), model.bias.len()), |(i, j)| model.weights[i * model.bias.len() + j])
     }
 
     /// The bias (k,).
@@ -193,7 +193,8 @@ impl Model for LinearModel {
 /// The model behind the check of its inputs.
 #[derive(Debug, Clone)]
 pub(super) struct Linear {
-    /// (k, n): the weights of one sum lie together.
+    sums: Sums,
+    /// (n, k).
     pub(super) weights: Vec<f32>,
     pub(super) bias: Vec<f32>,
     pub(super) link: Link,
@@ -216,9 +217,14 @@ impl Linear {
     fn sign(&mut self) {
         let input = TensorSpec::new(self.input.clone(), DType::F32, [Dim::Batch, Dim::Fixed(self.width())])
             .with_features(self.features.clone());
+        // Classes without names go by their index, as their labels do.
+        let names = if self.classes.is_empty() && self.link != Link::Identity {
+            (0..self.classes()).map(|i| i.to_string()).collect()
+        } else {
+            self.classes.clone()
+        };
         let numbers = |name: &str| {
-            TensorSpec::new(name, DType::F32, [Dim::Batch, Dim::Fixed(self.classes())])
-                .with_features(self.classes.clone())
+            TensorSpec::new(name, DType::F32, [Dim::Batch, Dim::Fixed(self.classes())]).with_features(names.clone())
         };
         let label = if self.classes.is_empty() { DType::I64 } else { DType::String };
         let outputs = match self.link {
@@ -230,20 +236,26 @@ impl Linear {
         self.signature = Signature::new(vec![input], outputs);
     }
 
-    /// The predictions or probabilities of one row.
+    /// The predictions or probabilities of each row.
     #[inline]
-    fn row(&self, row: &[f32], out: &mut [f32]) {
-        for ((sum, weights), bias) in out.iter_mut().zip(self.weights.chunks_exact(row.len())).zip(&self.bias) {
-            *sum = dot(row, weights) + bias;
-        }
+    fn numbers(&self, rows: &[f32]) -> Vec<f32> {
+        let m = rows.len() / self.width();
+        let mut numbers = Vec::with_capacity(m * self.classes());
+        self.sums.append(rows, &mut numbers);
         match self.link {
             Link::Identity => {}
+            Link::Softmax => softmax(&mut numbers, self.bias.len()),
             Link::Logistic => {
-                let second = logistic(out[0]);
-                out.copy_from_slice(&[1.0 - second, second]);
+                logistic(&mut numbers);
+                // Spread from the end, where there is room, so that nothing is overwritten before it is read.
+                numbers.resize(2 * m, 0.0);
+                for i in (0..m).rev() {
+                    let second = numbers[i];
+                    (numbers[2 * i], numbers[2 * i + 1]) = (1.0 - second, second);
+                }
             }
-            Link::Softmax => softmax(out),
         }
+        numbers
     }
 
     /// The answers in tensors; `shape` is (m, classes), or (classes,) for one observation.
@@ -277,23 +289,15 @@ impl Model for Linear {
 
     fn predict_batch(&self, inputs: &Tensors<'_>) -> Result<Tensors<'static>> {
         let rows = only(inputs)?;
-        let (m, classes) = (rows.len() / self.width(), self.classes());
-        let mut numbers = vec![0.0; m * classes];
-        for (row, out) in rows.chunks_exact(self.width()).zip(numbers.chunks_exact_mut(classes)) {
-            self.row(row, out);
-        }
-        self.answer(numbers, &[m, classes])
+        self.answer(self.numbers(rows), &[rows.len() / self.width(), self.classes()])
     }
 
     fn predict(&self, input: &Tensors<'_>) -> Result<Tensors<'static>> {
-        let mut numbers = vec![0.0; self.classes()];
-        self.row(only(input)?, &mut numbers);
-        let shape = [numbers.len()];
-        self.answer(numbers, &shape)
+        self.answer(self.numbers(only(input)?), &[self.classes()])
     }
 
     fn describe(&self) -> Description {
-        let mut description = Description::new("code", "native", "dot products, one row at a time");
+        let mut description = Description::new("code", "native", "one matrix product");
         description.reason = "built in code".to_owned();
         description.parameters = (self.weights.len() + self.bias.len()) as u64;
         description.bytes = 4 * description.parameters;

@@ -14,6 +14,6 @@ mod ops;
 mod program;
 #[cfg(test)]
 mod tests;
-mod value;
+pub(crate) mod value;
 
 pub(crate) use model::load;

@@ -41,6 +41,11 @@ pub(crate) trait Op: Debug + Send + Sync + Any {
         None
     }
 
+    /// What the operator does to every row (the last axis) of input 0, where that can be merged into a neighbour.
+    fn row_map(&self) -> Option<RowMap> {
+        None
+    }
+
     /// One operator that does what `previous` (one input) and then this one on input 0 do.
     fn absorb_previous(&self, _previous: &dyn Op) -> Option<Box<dyn Op>> {
         None
@@ -51,6 +56,26 @@ pub(crate) trait Op: Debug + Send + Sync + Any {
     fn absorb_next(&self, _output: usize, _next: &dyn Op) -> Option<Box<dyn Op>> {
         None
     }
+}
+
+/// What an operator does to every row, as far as a matrix product beside it can take it over. A vector has one number
+/// per column, or a single one for all columns.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum RowMap {
+    /// x + v
+    Add(Vec<f64>),
+    /// x - v
+    Subtract(Vec<f64>),
+    /// x * v
+    Multiply(Vec<f64>),
+    /// (x - offset) * scale
+    Scale { offset: Vec<f64>, scale: Vec<f64> },
+    /// max(x, 0)
+    Relu,
+    /// 1 / (1 + e^-x)
+    Logistic,
+    /// x over the sum of magnitudes of its row; a row of zeros stays.
+    NormaliseL1,
 }
 
 /// Which axes of a value vary with the batch: its shapes in two dry runs of different batch sizes.

@@ -58,7 +58,7 @@ impl Parts<'_> {
         self.names.push(name.clone());
         let model = self
             .source
-            .sibling(path, &self.loader.limits)
+            .part(path, &self.loader.limits)
             .and_then(|source| self.loader.load_source(&source))
             .map_err(|e| e.within(format_args!("part `{name}`")))?;
         Ok((name, model))

@@ -7,6 +7,7 @@ mod layout;
 mod linear;
 mod math;
 mod ml;
+pub(crate) mod post;
 mod text;
 mod trees;
 

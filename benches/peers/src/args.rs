@@ -1,0 +1,83 @@
+//! The options of the command.
+
+use std::path::PathBuf;
+
+use crate::Fault;
+
+pub const HELP: &str = "\
+Time modelberth against ONNX Runtime's C API, scikit-learn and tract: one thread each, same run, medians.
+
+usage: benches/peers/run [options]
+
+  --zoo DIR        models to run at batch 1000: NAME.onnx with NAME.npz (in:* arrays) or NAME.csv
+                   (default: tests/data/zoo of this repository, where it is there)
+  --only GROUPS    some of linear,digits,zoo (default: all)
+  --filter TEXT    only models whose name holds TEXT
+  --seconds S      length of one contender's turn (default 0.3)
+  --rounds N       turns per contender (default 3)
+  --json FILE      write the results for machines too
+  --check          exit 1 when a bar is missed
+  --ort FILE       ONNX Runtime's shared library (default: ORT_DYLIB_PATH, else the one in the environment)
+  --python FILE    the interpreter of the environment (the script passes it)
+  --help           this text
+";
+
+#[derive(Debug)]
+pub struct Args {
+    pub zoo: Option<PathBuf>,
+    pub groups: String,
+    pub filter: String,
+    pub seconds: f64,
+    pub rounds: usize,
+    pub json: Option<PathBuf>,
+    pub check: bool,
+    pub ort: PathBuf,
+    pub python: PathBuf,
+}
+
+/// `None` when the help was asked for.
+pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fault> {
+    let mut args = Args {
+        zoo: None,
+        groups: "linear,digits,zoo".to_owned(),
+        filter: String::new(),
+        seconds: 0.3,
+        rounds: 3,
+        json: None,
+        check: false,
+        ort: std::env::var_os("ORT_DYLIB_PATH").unwrap_or_default().into(),
+        python: "python3".into(),
+    };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
+        match word.as_str() {
+            "--zoo" => args.zoo = Some(value()?.into()),
+            "--only" => args.groups = value()?,
+            "--filter" => args.filter = value()?,
+            "--seconds" => args.seconds = value()?.parse().map_err(|e| format!("--seconds: {e}"))?,
+            "--rounds" => args.rounds = value()?.parse().map_err(|e| format!("--rounds: {e}"))?,
+            "--json" => args.json = Some(value()?.into()),
+            "--check" => args.check = true,
+            "--ort" => args.ort = value()?.into(),
+            "--python" => args.python = value()?.into(),
+            "--help" | "-h" => return Ok(None),
+            other => return Err(format!("no such option: {other}; see --help").into()),
+        }
+    }
+    for group in args.groups.split(',') {
+        if !["linear", "digits", "zoo"].contains(&group) {
+            return Err(format!("--only: no such group: {group}").into());
+        }
+    }
+    if !(args.seconds > 0.0 && args.seconds <= 3600.0) || args.rounds == 0 {
+        return Err("--seconds and --rounds are positive".into());
+    }
+    if args.ort.as_os_str().is_empty() {
+        return Err("ONNX Runtime's library is not known: give --ort FILE or set ORT_DYLIB_PATH".into());
+    }
+    if args.zoo.is_none() {
+        let default = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/zoo"));
+        args.zoo = default.is_dir().then_some(default);
+    }
+    Ok(Some(args))
+}

@@ -1,0 +1,206 @@
+//! modelberth against its peers; see README.md beside the manifest.
+
+mod args;
+mod case;
+mod lane;
+mod report;
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::rc::Rc;
+
+use args::Args;
+use case::Case;
+use lane::ort::Library;
+use lane::python::{Python, Sklearn};
+use lane::{Answer, InProcess, Lane, contained, difference};
+use report::{LANES, Row};
+
+pub type Fault = Box<dyn Error>;
+
+fn main() -> ExitCode {
+    let args = match args::parse(std::env::args().skip(1)) {
+        Ok(Some(args)) => args,
+        Ok(None) => {
+            print!("{}", args::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(fault) => {
+            eprintln!("error: {fault}");
+            return ExitCode::from(2);
+        }
+    };
+    // Contained panics are told in the notes; the hook would print them twice, across the table.
+    std::panic::set_hook(Box::new(|_| ()));
+    match contained(|| compare(&args)) {
+        Ok(missed) if missed && args.check => ExitCode::FAILURE,
+        Ok(_) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("error: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether a bar was missed.
+fn compare(args: &Args) -> Result<bool, Fault> {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Scratch::new()?;
+    export(args, &scripts.join("export.py"), &folder.0)?;
+    let mut cases = case::read(&folder.0.join("cases.json"))?;
+    cases.retain(|case| case.name.contains(&args.filter));
+    if cases.is_empty() {
+        return Err("nothing to measure: no model fits --only, --filter and --zoo".into());
+    }
+    let library = Library::open(&args.ort)?;
+    let python = Python::start(&args.python, &scripts.join("sklearn_peer.py"))?;
+    report::heading(args, &library.version, &python.borrow().sklearn_version);
+    if args.zoo.is_none() && args.groups.contains("zoo") {
+        println!("note: there is no zoo folder; give --zoo DIR for the third comparison");
+    }
+
+    let mut rows = Vec::new();
+    for case in &cases {
+        for &batch in &case.batches {
+            let row = measure(args, library, &python, case, batch)?;
+            report::line(&row);
+            rows.push(row);
+        }
+    }
+    let bars = report::bars(&rows);
+    report::closing(&rows, &bars);
+    if let Some(path) = &args.json {
+        report::write_json(path, args, &library.version, &python.borrow().sklearn_version, &rows, &bars)?;
+    }
+    Ok(bars.iter().any(|bar| !bar.met))
+}
+
+fn export(args: &Args, script: &Path, out: &Path) -> Result<(), Fault> {
+    let mut command = Command::new(&args.python);
+    command.arg(script).arg(out).args(["--groups", &args.groups]);
+    if let Some(zoo) = &args.zoo {
+        if !zoo.is_dir() {
+            return Err(format!("--zoo: {} is no folder", zoo.display()).into());
+        }
+        command.arg("--zoo").arg(zoo);
+    }
+    let status = command.status().map_err(|e| format!("{}: {e}", args.python.display()))?;
+    status.success().then_some(()).ok_or_else(|| "the models could not be exported, see above".into())
+}
+
+type Loaded<'c> = Result<Box<dyn Lane + 'c>, Fault>;
+
+/// In the order of `LANES`.
+fn lanes<'c>(
+    library: &'static Library,
+    python: &Rc<RefCell<Python>>,
+    case: &'c Case,
+    batch: usize,
+) -> [Option<Loaded<'c>>; 4] {
+    let windows = case.windows(batch);
+    #[cfg(feature = "ours")]
+    let ours = Some(contained(|| {
+        let caller = lane::ours::Ours::load(case, batch)?;
+        Ok(Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>)
+    }));
+    #[cfg(not(feature = "ours"))]
+    let ours = None;
+    let ort = lane::ort::Ort::load(library, case, batch)
+        .map(|caller| Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>);
+    let sklearn = case
+        .sklearn
+        .clone()
+        .map(|pickle| Ok(Box::new(Sklearn { python: Rc::clone(python), pickle, batch }) as Box<dyn Lane>));
+    let tract =
+        lane::tract::Tract::load(case, batch).map(|caller| Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>);
+    [ours, Some(ort), sklearn, Some(tract)]
+}
+
+fn measure(
+    args: &Args,
+    library: &'static Library,
+    python: &Rc<RefCell<Python>>,
+    case: &Case,
+    batch: usize,
+) -> Result<Row, Fault> {
+    let mut row = Row::new(case, batch);
+    if case.windows(batch) == 0 {
+        return Err(format!("{}: the pool holds fewer than {batch} rows", case.name).into());
+    }
+    let mut running = lanes(library, python, case, batch).map(|lane| lane.transpose());
+    let mut lanes: [Option<Box<dyn Lane + '_>>; 4] = [const { None }; 4];
+    for (i, lane) in running.iter_mut().enumerate() {
+        match std::mem::replace(lane, Ok(None)) {
+            Ok(lane) => lanes[i] = lane,
+            Err(fault) => row.notes.push(format!("{}: {fault}", LANES[i])),
+        }
+    }
+    note_differences(&mut row, &mut lanes);
+    // The contenders take turns, so that whatever else this machine does falls on all of them.
+    for _ in 0..args.rounds {
+        for (i, slot) in lanes.iter_mut().enumerate() {
+            let Some(lane) = slot else { continue };
+            match contained(|| lane.median_ns(args.seconds)) {
+                Ok(ns) => row.ns_per_row[i].push(ns / batch as f64),
+                Err(fault) => {
+                    row.notes.push(format!("{}: {fault}", LANES[i]));
+                    row.ns_per_row[i].clear();
+                    *slot = None;
+                }
+            }
+        }
+    }
+    Ok(row)
+}
+
+/// Everyone's answers for the first window against ONNX Runtime's: work that is not the same is not compared silently.
+fn note_differences(row: &mut Row, lanes: &mut [Option<Box<dyn Lane + '_>>; 4]) {
+    let mut answers: [Vec<Answer>; 4] = Default::default();
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        let Some(lane) = lane else { continue };
+        match contained(|| lane.answers()) {
+            Ok(found) => answers[i] = found,
+            Err(fault) => row.notes.push(format!("{}: {fault}", LANES[i])),
+        }
+    }
+    for i in 0..LANES.len() {
+        if i == report::ORT || answers[i].is_empty() || answers[report::ORT].is_empty() {
+            continue;
+        }
+        if let Some(difference) = difference(&answers[i], &answers[report::ORT]) {
+            row.differs |= i == 0;
+            row.notes.push(format!("{} answers otherwise than {}: {difference}", LANES[i], LANES[report::ORT]));
+        }
+    }
+}
+
+/// The median; of an even count, the mean of the middle two.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+/// A folder for exported models that goes when the run ends.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, Fault> {
+        let path = std::env::temp_dir().join(format!("modelberth-peers-{}", std::process::id()));
+        std::fs::create_dir(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Left behind, it costs some megabytes of the temporary folder, nothing else.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

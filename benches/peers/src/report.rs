@@ -1,0 +1,217 @@
+//! The table, the bars and the file for machines.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::args::Args;
+use crate::case::Case;
+use crate::lane::tract;
+use crate::{Fault, median};
+
+/// The contenders, ours first: the ratios are ours over theirs.
+pub const LANES: [&str; 4] = ["modelberth", "onnxruntime", "scikit-learn", "tract"];
+pub const ORT: usize = 1;
+
+const LINEAR_BAR_NS: f64 = 250.0;
+/// Batch size and the most that our time may be of ONNX Runtime's.
+const DIGITS_BARS: [(usize, f64); 3] = [(1, 0.2), (100, 0.6), (10_000, 0.5)];
+const ZOO_BAR: f64 = 0.6;
+
+/// One model at one batch size.
+pub struct Row {
+    pub group: String,
+    pub name: String,
+    pub batch: usize,
+    /// Per contender, the median of each of its turns.
+    pub ns_per_row: [Vec<f64>; 4],
+    /// Our answers are not ONNX Runtime's.
+    pub differs: bool,
+    pub notes: Vec<String>,
+}
+
+pub struct Bar {
+    pub what: String,
+    pub limit: f64,
+    pub found: Option<f64>,
+    pub unit: &'static str,
+    pub met: bool,
+    pub remark: String,
+}
+
+impl Row {
+    pub fn new(case: &Case, batch: usize) -> Self {
+        Self {
+            group: case.group.clone(),
+            name: case.name.clone(),
+            batch,
+            ns_per_row: Default::default(),
+            differs: false,
+            notes: Vec::new(),
+        }
+    }
+
+    fn ns(&self, lane: usize) -> Option<f64> {
+        let mut turns = self.ns_per_row[lane].clone();
+        (!turns.is_empty()).then(|| median(&mut turns))
+    }
+
+    /// The median over the rounds of ours over theirs, both of the same round.
+    fn ratio(&self, lane: usize) -> Option<f64> {
+        let pairs = self.ns_per_row[0].iter().zip(&self.ns_per_row[lane]);
+        let mut ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
+        (!ratios.is_empty()).then(|| median(&mut ratios))
+    }
+}
+
+pub fn heading(args: &Args, ort: &str, sklearn: &str) {
+    println!("onnxruntime {ort} (C API), scikit-learn {sklearn}, tract {}", tract::VERSION);
+    println!("one thread each, {} turns of {} s, taken in rotation; ns per row, medians", args.rounds, args.seconds);
+    println!();
+    println!(
+        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} | {:>7} {:>8} {:>7}",
+        "model", "batch", LANES[0], LANES[1], LANES[2], LANES[3], "/ ort", "/ sklearn", "/ tract"
+    );
+    println!("{}", "-".repeat(132));
+}
+
+pub fn line(row: &Row) {
+    let ns = |lane| row.ns(lane).map_or("-".to_owned(), |ns| format!("{ns:.1}"));
+    let ratio = |lane| row.ratio(lane).map_or("-".to_owned(), |ratio| format!("{ratio:.3}"));
+    let mark = if row.notes.is_empty() { "" } else { " *" };
+    println!(
+        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} | {:>7} {:>9} {:>7}{mark}",
+        row.name,
+        row.batch,
+        ns(0),
+        ns(1),
+        ns(2),
+        ns(3),
+        ratio(1),
+        ratio(2),
+        ratio(3)
+    );
+}
+
+/// The bars that the groups present in `rows` are held against.
+pub fn bars(rows: &[Row]) -> Vec<Bar> {
+    let mut bars = Vec::new();
+    for row in rows {
+        if row.group == "linear" {
+            bars.push(
+                Bar::new("linear, one-row predict".to_owned(), LINEAR_BAR_NS, row.ns(0), " ns").unless(row.differs),
+            );
+        }
+        if let Some((batch, limit)) = DIGITS_BARS.iter().find(|(b, _)| row.group == "digits" && *b == row.batch) {
+            bars.push(
+                Bar::new(format!("digits, batch {batch}, against ONNX Runtime"), *limit, row.ratio(ORT), "x")
+                    .unless(row.differs),
+            );
+        }
+    }
+    let zoo: Vec<&Row> = rows.iter().filter(|row| row.group == "zoo" && row.ns(ORT).is_some()).collect();
+    if !zoo.is_empty() {
+        let ratios: Vec<f64> = zoo.iter().filter_map(|row| row.ratio(ORT)).collect();
+        let mut bar = Bar::new(
+            "zoo, batch 1000, geometric mean against ONNX Runtime".to_owned(),
+            ZOO_BAR,
+            geometric_mean(&ratios),
+            "x",
+        );
+        bar.remark = format!("{} of {} models", ratios.len(), zoo.len());
+        // Some differ rightly, where ONNX Runtime itself is off: said, and left to the reader.
+        match zoo.iter().filter(|row| row.differs).count() {
+            0 => {}
+            some => bar.remark += &format!(", {some} answer otherwise"),
+        }
+        // A model that only the peer runs is no win.
+        bar.met &= ratios.len() == zoo.len();
+        bars.push(bar);
+    }
+    bars
+}
+
+impl Bar {
+    fn new(what: String, limit: f64, found: Option<f64>, unit: &'static str) -> Self {
+        Self { what, limit, found, unit, met: found.is_some_and(|found| found <= limit), remark: String::new() }
+    }
+
+    /// A time for other answers meets no bar.
+    fn unless(mut self, differs: bool) -> Self {
+        if differs {
+            self.met = false;
+            self.remark = "the answers differ".to_owned();
+        }
+        self
+    }
+}
+
+fn geometric_mean(ratios: &[f64]) -> Option<f64> {
+    (!ratios.is_empty()).then(|| (ratios.iter().map(|r| r.ln()).sum::<f64>() / ratios.len() as f64).exp())
+}
+
+/// Geometric mean of ours over a contender's in the zoo, with the number of models that both ran.
+fn zoo_mean(rows: &[Row], lane: usize) -> Option<(f64, usize)> {
+    let ratios: Vec<f64> = rows.iter().filter(|row| row.group == "zoo").filter_map(|row| row.ratio(lane)).collect();
+    Some((geometric_mean(&ratios)?, ratios.len()))
+}
+
+pub fn closing(rows: &[Row], bars: &[Bar]) {
+    println!();
+    for lane in [ORT, 3] {
+        let zoo = || rows.iter().filter(|row| row.group == "zoo");
+        if zoo().next().is_some() {
+            let ran = zoo().filter(|row| row.ns(lane).is_some()).count();
+            let mean = zoo_mean(rows, lane).map_or("-".to_owned(), |(mean, n)| format!("{mean:.3} over {n} models"));
+            println!("zoo: {} runs {ran} of {} models; geometric mean of our ratio {mean}", LANES[lane], zoo().count());
+        }
+    }
+    for bar in bars {
+        let found = bar.found.map_or("not measured".to_owned(), |found| format!("{found:.3}{}", bar.unit));
+        let verdict = if bar.met { "PASS" } else { "FAIL" };
+        let remark = if bar.remark.is_empty() { String::new() } else { format!(" ({})", bar.remark) };
+        println!("{verdict} {}: {found}{remark}, bar <= {}{}", bar.what, bar.limit, bar.unit);
+    }
+    if rows.iter().any(|row| !row.notes.is_empty()) {
+        println!("\nnotes (*)");
+    }
+    for row in rows {
+        for note in &row.notes {
+            let short: String = note.chars().take(160).collect();
+            println!("  {} at {}: {short}", row.name, row.batch);
+        }
+    }
+}
+
+pub fn write_json(path: &Path, args: &Args, ort: &str, sklearn: &str, rows: &[Row], bars: &[Bar]) -> Result<(), Fault> {
+    let lanes = |value: &dyn Fn(usize) -> Value| -> Value {
+        LANES.iter().enumerate().map(|(i, name)| ((*name).to_owned(), value(i))).collect()
+    };
+    let row = |row: &Row| {
+        json!({
+            "group": row.group,
+            "model": row.name,
+            "batch": row.batch,
+            "ns_per_row": lanes(&|i| json!(row.ns(i))),
+            "turns_ns_per_row": lanes(&|i| json!(row.ns_per_row[i])),
+            "our_answers_differ": row.differs,
+            "ours_over": lanes(&|i| json!(row.ratio(i))),
+            "notes": row.notes,
+        })
+    };
+    let bar = |bar: &Bar| {
+        json!({
+            "what": bar.what, "limit": bar.limit, "found": bar.found, "met": bar.met, "remark": bar.remark,
+        })
+    };
+    let all = json!({
+        "versions": { "onnxruntime": ort, "scikit-learn": sklearn, "tract": tract::VERSION },
+        "threads": 1,
+        "rounds": args.rounds,
+        "seconds": args.seconds,
+        "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "bars": bars.iter().map(bar).collect::<Vec<_>>(),
+    });
+    std::fs::write(path, serde_json::to_string_pretty(&all)? + "\n")?;
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! SIMD primitives, chosen at run time.
+//!
+//! A kernel is written once over plain slices and compiled once per instruction set; [`Isa`] values exist only where
+//! the processor was asked, and prove that calling the wider version is sound. The scalar version is the oracle the
+//! others are held against.
+
+#![allow(unsafe_code, reason = "calling a function compiled for an instruction set whose presence a token proves")]
+
+mod exp;
+mod gemm;
+mod isa;
+mod real;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use exp::{exp_in_place, logistic_in_place};
+pub(crate) use gemm::Packed;
+pub(crate) use isa::Isa;
+pub(crate) use real::Real;
+pub(crate) use rows::softmax_rows;

@@ -1,0 +1,99 @@
+use super::exp::{exp_f32, logistic_f32};
+use super::*;
+
+/// Distance in units of the last place.
+fn ulps(a: f32, b: f32) -> u32 {
+    if a == b || (a.is_nan() && b.is_nan()) { 0 } else { (a.to_bits() as i32).abs_diff(b.to_bits() as i32) }
+}
+
+#[test]
+fn exp_is_within_two_ulps_everywhere() {
+    // Every 997th float of either sign: some 4.3 million.
+    let mut worst = (0, 0.0f32);
+    for bits in (0..=u32::MAX).step_by(997) {
+        let x = f32::from_bits(bits);
+        let exact = f64::from(x).exp() as f32;
+        let far = ulps(exp_f32::<true>(x), exact).max(ulps(exp_f32::<false>(x), exact));
+        if far > worst.0 {
+            worst = (far, x);
+        }
+    }
+    assert!(worst.0 <= 2, "{} ulps at {:e}", worst.0, worst.1);
+}
+
+#[test]
+fn logistic_and_exp_keep_their_limits() {
+    let cases = [(f32::INFINITY, 1.0), (f32::NEG_INFINITY, 0.0), (0.0, 0.5), (-200.0, 0.0), (200.0, 1.0)];
+    for (x, y) in cases {
+        assert_eq!(logistic_f32::<true>(x), y, "at {x}");
+    }
+    assert!(logistic_f32::<true>(f32::NAN).is_nan() && exp_f32::<false>(f32::NAN).is_nan());
+    assert_eq!((exp_f32::<true>(f32::INFINITY), exp_f32::<true>(f32::NEG_INFINITY)), (f32::INFINITY, 0.0));
+}
+
+/// A stream of numbers between -1 and 1.
+fn numbers(count: usize, mut state: u64) -> Vec<f64> {
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as f64 / (1u64 << 30) as f64 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn product_matches<T: Real>(tolerance: f64) {
+    for (m, k, n) in [(1, 1, 1), (1, 64, 10), (7, 5, 17), (8, 3, 16), (33, 10, 33), (9, 0, 4), (0, 4, 4), (100, 70, 1)]
+    {
+        let (x, w, b) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
+        let cast = |v: &[f64]| v.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
+        let (xt, wt, bt) = (cast(&x), cast(&w), cast(&b));
+        let packed = Packed::new(k, n, |i, j| wt[i * n + j], Some(&bt));
+        for isa in Isa::all() {
+            let mut out = Vec::new();
+            if k == 0 {
+                packed.repeat_bias(m, &mut out);
+            } else {
+                packed.multiply_with(isa, &xt, &mut out);
+            }
+            assert_eq!(out.len(), m * n);
+            for (i, got) in out.iter().enumerate() {
+                let (r, j) = (i / n, i % n);
+                let exact = b[j] + (0..k).map(|t| x[r * k + t] * w[t * n + j]).sum::<f64>();
+                assert!((got.to_f64() - exact).abs() <= tolerance * (1.0 + exact.abs()), "{isa:?} {m} {k} {n} at {i}");
+            }
+            // One row alone gives what it gives among others.
+            for r in (0..m).filter(|_| k > 0) {
+                let mut one = Vec::new();
+                packed.multiply_with(isa, &xt[r * k..(r + 1) * k], &mut one);
+                assert!(one == out[r * n..(r + 1) * n], "{isa:?} row {r} of {m} {k} {n}");
+            }
+        }
+    }
+}
+
+#[test]
+fn products_match_a_plain_sum() {
+    product_matches::<f32>(1e-5);
+    product_matches::<f64>(1e-13);
+}
+
+#[test]
+fn softmax_matches_a_plain_one() {
+    for n in [1, 2, 3, 10, 16, 17, 40] {
+        let rows: Vec<f32> = numbers(n * 5, 4).into_iter().map(|v| (v * 30.0) as f32).collect();
+        for isa in Isa::all() {
+            let mut out = rows.clone();
+            softmax_rows(isa, &mut out, n);
+            for (row, got) in rows.chunks(n).zip(out.chunks(n)) {
+                let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let exps: Vec<f64> = row.iter().map(|v| f64::from(v - max).exp()).collect();
+                let sum: f64 = exps.iter().sum();
+                for (e, g) in exps.iter().zip(got) {
+                    assert!((e / sum - f64::from(*g)).abs() < 1e-6, "{isa:?} n = {n}");
+                }
+            }
+        }
+    }
+    let mut with_nan = [1.0, f32::NAN, 2.0];
+    softmax_rows(Isa::best(), &mut with_nan, 3);
+    assert!(with_nan.iter().all(|v| v.is_nan()));
+}
