@@ -31,6 +31,11 @@ pub(crate) trait Op: Debug + Send + Sync + Any {
         None
     }
 
+    /// The names along the last axis of input 0, where the operator knows them: the keys of a map.
+    fn input_features(&self) -> Option<Vec<String>> {
+        None
+    }
+
     /// The names along the last axis of output `output`, where the operator knows them: classes, categories.
     fn output_features(&self, _output: usize) -> Option<Vec<String>> {
         None
@@ -199,6 +204,8 @@ pub(crate) struct Scratch {
     pub(crate) limits: Limits,
     /// How deep the subgraphs are nested.
     pub(crate) depth: usize,
+    /// Whether the values are made up, so that none of them may be refused for what it is.
+    pub(crate) dry: bool,
 }
 
 /// Free buffers kept per element type; more are given back to the allocator.
