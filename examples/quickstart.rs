@@ -20,11 +20,20 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let probabilities = answers.get::<f32>("probabilities")?;
 
     let right = labels.iter().zip(&truth).filter(|(a, b)| a == b).count();
-    println!("{} held-out digits, {right} read rightly: accuracy {:.1} %\n", truth.len(), 100.0 * right as f64 / truth.len() as f64);
+    println!(
+        "{} held-out digits, {right} read rightly: accuracy {:.1} %\n",
+        truth.len(),
+        100.0 * right as f64 / truth.len() as f64
+    );
     print_confusion(labels.iter().copied().zip(truth.iter().copied()));
 
     let i = labels.iter().zip(&truth).position(|(a, b)| a != b).unwrap_or(0);
-    println!("\nrow {i}, drawn: a {}, read as {} with probability {:.2}", truth[i], labels[i], probabilities[[i, labels[i] as usize]]);
+    println!(
+        "\nrow {i}, drawn: a {}, read as {} with probability {:.2}",
+        truth[i],
+        labels[i],
+        probabilities[[i, labels[i] as usize]]
+    );
     draw(pixels.row(i).as_slice().ok_or("rows are contiguous")?);
 
     println!("\nlatency, median over many calls, one thread:");

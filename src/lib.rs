@@ -24,10 +24,10 @@ pub mod bench;
 mod check;
 mod describe;
 mod error;
-#[cfg(feature = "native")]
-mod kernel;
 #[cfg(feature = "std")]
 mod inspect;
+#[cfg(feature = "native")]
+mod kernel;
 #[cfg(feature = "std")]
 mod load;
 mod model;
