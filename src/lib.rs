@@ -22,12 +22,14 @@ mod backend;
 #[cfg(feature = "std")]
 pub mod bench;
 mod check;
+mod compose;
 mod describe;
 mod error;
 #[cfg(feature = "std")]
 mod inspect;
 #[cfg(feature = "native")]
 mod kernel;
+mod linear;
 #[cfg(feature = "std")]
 mod load;
 mod model;
@@ -43,9 +45,13 @@ mod tensor;
 
 pub use artifact::{Artifact, ArtifactFile, Digest};
 pub use check::Checked;
+#[cfg(feature = "std")]
+pub use compose::{Combine, EnsembleEntry, LinkEntry, Manifest, MemberEntry, OutputEntry, StageEntry};
+pub use compose::{Ensemble, EnsembleBuilder, Pipeline, PipelineBuilder};
 pub use describe::Description;
 pub use error::{Error, ErrorKind, Result};
 pub use half;
+pub use linear::{LinearModel, Link};
 #[cfg(feature = "std")]
 pub use inspect::Inspection;
 #[cfg(feature = "std")]

@@ -27,7 +27,15 @@ pub fn distance(got: &Tensor<'_>, expected: &Tensor<'_>) -> Result<f64, String> 
     }
     match (numbers(got), numbers(expected)) {
         (Some(got), Some(expected)) => Ok(got.iter().zip(&expected).map(|(g, e)| one(*g, *e)).fold(0.0, f64::max)),
-        (None, None) if got.view::<String>().map_err(|e| e.to_string())?.iter().eq(expected.view::<String>().map_err(|e| e.to_string())?.iter()) => Ok(0.0),
+        (None, None)
+            if got
+                .view::<String>()
+                .map_err(|e| e.to_string())?
+                .iter()
+                .eq(expected.view::<String>().map_err(|e| e.to_string())?.iter()) =>
+        {
+            Ok(0.0)
+        }
         (None, None) => Err("other strings".to_owned()),
         _ => Err(format!("{}, expected {}", got.dtype(), expected.dtype())),
     }

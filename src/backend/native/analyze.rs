@@ -4,6 +4,8 @@
 //! batches of different sizes; what changes with the size is the batch, what does not is fixed. The same runs show
 //! which axes of every value in between vary with the batch, and so whether an operator mixes rows.
 
+use std::collections::HashSet;
+
 use super::op::{Arg, Flow, Op, Scratch};
 use super::program::Program;
 use super::value::{Shape, Value};
@@ -73,6 +75,8 @@ impl Declared {
 /// Reads the declared inputs; `program` tells what the file leaves open.
 pub(super) fn declared(inputs: &[&ValueInfoProto], program: &Program) -> Result<Vec<Declared>> {
     let mut batch_name: Option<String> = None;
+    // A symbol that also stands at another axis is a size like any other, not the number of observations.
+    let inner: HashSet<&str> = inputs.iter().flat_map(|info| inner_symbols(info)).collect();
     inputs
         .iter()
         .enumerate()
@@ -110,7 +114,9 @@ pub(super) fn declared(inputs: &[&ValueInfoProto], program: &Program) -> Result<
                         dims.push(match dim.value() {
                             DimensionValue::Fixed(-1) | DimensionValue::Unknown if axis == 0 => Dim::Batch,
                             DimensionValue::Symbolic(symbol) if axis == 0 => {
-                                if *batch_name.get_or_insert_with(|| symbol.to_owned()) == symbol {
+                                if !inner.contains(symbol)
+                                    && *batch_name.get_or_insert_with(|| symbol.to_owned()) == symbol
+                                {
                                     Dim::Batch
                                 } else {
                                     Dim::Named(symbol.to_owned())
@@ -138,6 +144,15 @@ pub(super) fn declared(inputs: &[&ValueInfoProto], program: &Program) -> Result<
             Ok(Declared { name, dtype, dims, one, features: Vec::new(), categories: categories.into_iter().collect() })
         })
         .collect()
+}
+
+/// The symbols that stand at any axis but the first.
+fn inner_symbols(info: &ValueInfoProto) -> impl Iterator<Item = &str> {
+    let shape = info.r#type.as_deref().and_then(|t| t.tensor_type.as_deref()).and_then(|t| t.shape.as_deref());
+    shape.into_iter().flat_map(|s| s.dim.iter().skip(1)).filter_map(|dim| match dim.value() {
+        DimensionValue::Symbolic(symbol) => Some(symbol),
+        _ => None,
+    })
 }
 
 /// The first operator that reads a program's input, through steps that pass it on.
