@@ -21,6 +21,8 @@ mod artifact;
 mod backend;
 mod check;
 mod compose;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod describe;
 mod error;
 #[cfg(feature = "native")]
