@@ -19,12 +19,16 @@ extern crate alloc;
 mod artifact;
 #[cfg(feature = "std")]
 mod backend;
+#[cfg(feature = "std")]
+pub mod bench;
 mod check;
 mod compose;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod describe;
 mod error;
+#[cfg(feature = "std")]
+mod inspect;
 #[cfg(feature = "native")]
 mod kernel;
 mod linear;
@@ -34,7 +38,11 @@ mod model;
 #[cfg(feature = "std")]
 #[allow(dead_code, reason = "the module speaks the whole format; which parts are used depends on the features")]
 pub(crate) mod onnx;
+#[cfg(feature = "std")]
+mod progress;
 mod signature;
+#[cfg(feature = "table")]
+pub mod table;
 mod tensor;
 
 pub use artifact::{Artifact, ArtifactFile, Digest};
@@ -47,9 +55,13 @@ pub use error::{Error, ErrorKind, Result};
 pub use half;
 pub use linear::{LinearModel, Link};
 #[cfg(feature = "std")]
+pub use inspect::Inspection;
+#[cfg(feature = "std")]
 pub use load::{Backend, Format, Limits, Loader, load};
 pub use model::{Model, ModelExt};
 pub use ndarray;
+#[cfg(feature = "std")]
+pub use progress::{NoProgress, Progress, ProgressEvent, ProgressMeter};
 pub use signature::{Dim, Signature, TensorSpec};
 pub use tensor::{Csr, DType, Element, Name, Tensor, Tensors};
 

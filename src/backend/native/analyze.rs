@@ -4,6 +4,8 @@
 //! batches of different sizes; what changes with the size is the batch, what does not is fixed. The same runs show
 //! which axes of every value in between vary with the batch, and so whether an operator mixes rows.
 
+use std::collections::HashSet;
+
 use super::op::{Arg, Flow, Op, Scratch};
 use super::program::Program;
 use super::value::{Shape, Value};
@@ -73,6 +75,8 @@ impl Declared {
 /// Reads the declared inputs; `program` tells what the file leaves open.
 pub(super) fn declared(inputs: &[&ValueInfoProto], program: &Program) -> Result<Vec<Declared>> {
     let mut batch_name: Option<String> = None;
+    // A symbol that also stands at another axis is a size like any other, not the number of observations.
+    let inner: HashSet<&str> = inputs.iter().flat_map(|info| inner_symbols(info)).collect();
     inputs
         .iter()
         .enumerate()
@@ -110,7 +114,9 @@ pub(super) fn declared(inputs: &[&ValueInfoProto], program: &Program) -> Result<
                         dims.push(match dim.value() {
                             DimensionValue::Fixed(-1) | DimensionValue::Unknown if axis == 0 => Dim::Batch,
                             DimensionValue::Symbolic(symbol) if axis == 0 => {
-                                if *batch_name.get_or_insert_with(|| symbol.to_owned()) == symbol {
+                                if !inner.contains(symbol)
+                                    && *batch_name.get_or_insert_with(|| symbol.to_owned()) == symbol
+                                {
                                     Dim::Batch
                                 } else {
                                     Dim::Named(symbol.to_owned())
@@ -138,6 +144,15 @@ pub(super) fn declared(inputs: &[&ValueInfoProto], program: &Program) -> Result<
             Ok(Declared { name, dtype, dims, one, features: Vec::new(), categories: categories.into_iter().collect() })
         })
         .collect()
+}
+
+/// The symbols that stand at any axis but the first.
+fn inner_symbols(info: &ValueInfoProto) -> impl Iterator<Item = &str> {
+    let shape = info.r#type.as_deref().and_then(|t| t.tensor_type.as_deref()).and_then(|t| t.shape.as_deref());
+    shape.into_iter().flat_map(|s| s.dim.iter().skip(1)).filter_map(|dim| match dim.value() {
+        DimensionValue::Symbolic(symbol) => Some(symbol),
+        _ => None,
+    })
 }
 
 /// The first operator that reads a program's input, through steps that pass it on.
@@ -209,23 +224,25 @@ pub(super) fn analyze(
                 drop(runs);
                 Batching::Whole
             }
-            _ => {
-                notes.push("exported for a batch of 1 and bound to it; rows are run one by one".to_owned());
-                Batching::RowByRow
-            }
+            _ => Batching::RowByRow,
         };
     }
     if batching == Batching::RowByRow {
         let run = prober.run(&inputs, 1, 0)?;
-        let found = prober.single(&run, names)?;
-        return Ok(Analysis {
-            signature: Signature::new(inputs.iter().map(Declared::spec).collect(), found.specs),
-            outputs: found.outputs,
-            batching,
-            row_independent: true,
-            elements_per_row: run.elements,
-            notes,
-        });
+        if let Some(found) = prober.single(&run, names) {
+            notes.push("exported for a batch of 1 and bound to it; rows are run one by one".to_owned());
+            return Ok(Analysis {
+                signature: Signature::new(inputs.iter().map(Declared::spec).collect(), found.specs),
+                outputs: found.outputs,
+                batching,
+                row_independent: true,
+                elements_per_row: run.elements.max(1),
+                notes,
+            });
+        }
+        // An output without the axis of length 1: the inputs' is no batch.
+        narrow(&mut inputs);
+        batching = Batching::None;
     }
     let runs = prober.runs(&inputs)?;
     let found = prober.outputs(&runs, names, &inputs)?;
@@ -247,6 +264,13 @@ pub(super) fn analyze(
 fn widen(inputs: &mut [Declared]) {
     for input in inputs.iter_mut().filter(|d| d.one) {
         input.dims[0] = Dim::Batch;
+    }
+}
+
+/// Takes [`widen`] back.
+fn narrow(inputs: &mut [Declared]) {
+    for input in inputs.iter_mut().filter(|d| d.one) {
+        input.dims[0] = Dim::Fixed(1);
     }
 }
 
@@ -362,26 +386,19 @@ impl Prober<'_> {
         Ok(())
     }
 
-    /// The outputs of a program that runs one row at a time.
-    fn single(&self, run: &Run, names: &[String]) -> Result<Found> {
+    /// The outputs of a program that runs one row at a time; `None` when they are not one row each.
+    fn single(&self, run: &Run, names: &[String]) -> Option<Found> {
         let mut found = Found { specs: Vec::new(), outputs: Vec::new() };
         for (index, name) in names.iter().enumerate() {
             let value = &run.outputs[index];
-            let dtype = value.dtype().ok_or_else(|| {
-                Error::new(ErrorKind::Unsupported, "an output is a sequence; not for graphs bound to a batch of 1")
-                    .tensor(name)
-            })?;
+            let dtype = value.dtype().filter(|_| value.shape().first() == Some(&1))?;
             let mut dims: Vec<Dim> = value.shape().iter().map(|&d| Dim::Fixed(d)).collect();
-            // A graph for one row may leave the batch axis out of an output altogether.
-            match dims.first_mut() {
-                Some(first) if *first == Dim::Fixed(1) => *first = Dim::Batch,
-                _ => dims.insert(0, Dim::Batch),
-            }
+            dims[0] = Dim::Batch;
             let features = self.features(index).filter(|f| dims.last() == Some(&Dim::Fixed(f.len())));
             found.specs.push(TensorSpec::new(name.as_str(), dtype, dims).with_features(features.unwrap_or_default()));
             found.outputs.push(Output { index, element: None, drop_first: false });
         }
-        Ok(found)
+        Some(found)
     }
 
     /// The names along the last axis of output `index`: from the operator that knows them, through those that pass
