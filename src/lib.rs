@@ -34,6 +34,7 @@ mod kernel;
 mod linear;
 #[cfg(feature = "std")]
 mod load;
+pub mod manual;
 mod model;
 #[cfg(feature = "std")]
 #[allow(dead_code, reason = "the module speaks the whole format; which parts are used depends on the features")]
