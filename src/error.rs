@@ -176,6 +176,14 @@ impl Error {
         self.0.context.row
     }
 
+    /// Says in front of the message where inside a larger whole it happened.
+    #[must_use]
+    #[cold]
+    pub(crate) fn within(mut self, place: impl fmt::Display) -> Self {
+        self.0.message = alloc::format!("{place}: {}", self.0.message);
+        self
+    }
+
     /// Attaches the error underneath, which [`source`](core::error::Error::source) then returns.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn core::error::Error + Send + Sync + 'static>>) -> Self {

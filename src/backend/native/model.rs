@@ -38,7 +38,7 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
             .map(|o| (domain(o.domain.as_deref()).to_owned(), o.version.unwrap_or(1)))
             .collect(),
         limits: *limits,
-        external: source.directory.as_ref().map(ExternalData::new),
+        external: source.external(),
     };
     let names = wanted(graph, loader.outputs.as_deref())?;
     let program = compile::compile(&context, graph, Some(&names), None)?.program;
@@ -131,12 +131,8 @@ fn describe(
 
 fn artifact(source: &Source, external: Option<&ExternalData>) -> Result<Artifact> {
     let mut files = vec![ArtifactFile::in_memory(source.name.as_str(), Arc::clone(&source.bytes))];
-    if let (Some(external), Some(directory)) = (external, &source.directory) {
-        for path in external.used() {
-            let location = directory.join(&path);
-            let bytes = std::fs::read(&location).map_err(|e| Error::from(e).model(location.display()))?;
-            files.push(ArtifactFile::on_disk(path, location, crate::Digest::of(&bytes), bytes.len() as u64));
-        }
+    for path in external.map(ExternalData::used).unwrap_or_default() {
+        files.push(source.file(&path)?);
     }
     Ok(Artifact { format: "onnx".to_owned(), files })
 }
