@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use modelberth::table::{TableOptions, TableReader, read_npz};
+use modelberth::table::{TableReader, read_npz};
 use modelberth::{DType, Dim, Signature, TensorSpec};
 
 fn zoo(name: &str) -> String {

@@ -46,7 +46,11 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
     let inputs: Vec<_> =
         graph.input.iter().filter(|i| !initialised.contains(i.name.as_deref().unwrap_or_default())).collect();
     let declared = analyze::declared(&inputs, &program)?;
-    let analysis = analyze::analyze(&program, declared, &names, limits)?;
+    let outputs: Vec<_> = names
+        .iter()
+        .filter_map(|name| graph.output.iter().find(|o| o.name.as_deref().unwrap_or_default() == name))
+        .collect();
+    let analysis = analyze::analyze(&program, declared, &outputs, limits)?;
     let pool = match loader.threads {
         0 | 1 => None,
         n => Some(rayon::ThreadPoolBuilder::new().num_threads(n).build().map_err(|e| {
