@@ -51,9 +51,9 @@ pub use compose::{Ensemble, EnsembleBuilder, Pipeline, PipelineBuilder};
 pub use describe::Description;
 pub use error::{Error, ErrorKind, Result};
 pub use half;
-pub use linear::{LinearModel, Link};
 #[cfg(feature = "std")]
 pub use inspect::Inspection;
+pub use linear::{LinearModel, Link};
 #[cfg(feature = "std")]
 pub use load::{Backend, Format, Limits, Loader, load};
 pub use model::{Model, ModelExt};
