@@ -23,6 +23,8 @@ mod backend;
 pub mod bench;
 mod check;
 mod compose;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod describe;
 mod error;
 #[cfg(feature = "std")]
@@ -32,6 +34,7 @@ mod kernel;
 mod linear;
 #[cfg(feature = "std")]
 mod load;
+pub mod manual;
 mod model;
 #[cfg(feature = "std")]
 #[allow(dead_code, reason = "the module speaks the whole format; which parts are used depends on the features")]
