@@ -1,5 +1,6 @@
 //! The binary `modelberth`, run as a user runs it, on models that scikit-learn exported.
 #![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
