@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use super::op::{Arg, Flow, Op, Scratch};
 use super::program::Program;
 use super::value::{Shape, Value};
-use crate::onnx::{DimensionValue, TypeValue, ValueInfoProto, data_type};
+use crate::onnx::{DimensionValue, MapType, TypeValue, ValueInfoProto, data_type};
 use crate::{DType, Dim, Error, ErrorKind, Limits, Result, Signature, TensorSpec};
 
 /// The two batch sizes of the dry runs.
@@ -89,6 +89,7 @@ pub(super) fn declared(inputs: &[&ValueInfoProto], program: &Program) -> Result<
             };
             let tensor = match value {
                 Some(TypeValue::Tensor(tensor)) => tensor,
+                Some(TypeValue::Map(map)) => return of_map(name, map, Reader::of(program, i)),
                 Some(_) => {
                     return Err(bad(
                         ErrorKind::Unsupported,
@@ -153,6 +154,26 @@ fn inner_symbols(info: &ValueInfoProto) -> impl Iterator<Item = &str> {
         DimensionValue::Symbolic(symbol) => Some(symbol),
         _ => None,
     })
+}
+
+/// An input that the file declares as a map: a table (m, keys), for the operator that reads it names the keys.
+fn of_map(name: String, map: &MapType, reader: Option<Reader<'_>>) -> Result<Declared> {
+    let values = match &map.value_type {
+        Some(t) => t.value()?,
+        None => None,
+    };
+    let dtype = match values {
+        Some(TypeValue::Tensor(tensor)) => dtype(tensor.elem_type.unwrap_or(0)),
+        _ => None,
+    };
+    let dtype = dtype.ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "an input of the graph is a map of something else than numbers or text")
+            .tensor(&name)
+    })?;
+    let op = reader.map(|r| r.op);
+    let width = op.and_then(Op::features).map_or(Dim::Any, Dim::Fixed);
+    let features = op.and_then(Op::input_features).unwrap_or_default();
+    Ok(Declared { name, dtype, dims: vec![Dim::Batch, width], one: false, features, categories: Vec::new() })
 }
 
 /// The first operator that reads a program's input, through steps that pass it on.
@@ -299,7 +320,9 @@ impl Prober<'_> {
 
     fn scratch(&self) -> Scratch {
         let limits = Limits { max_elements: self.limits.max_elements.min(MAX_PROBE_ELEMENTS), ..*self.limits };
-        Scratch::new(limits)
+        let mut scratch = Scratch::new(limits);
+        scratch.dry = true;
+        scratch
     }
 
     fn run(&self, inputs: &[Declared], m: usize, seed: u64) -> Result<Run> {
