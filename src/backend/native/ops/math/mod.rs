@@ -24,6 +24,8 @@ mod quantize;
 mod reduce;
 mod select;
 mod softmax;
+#[cfg(test)]
+mod tests;
 mod unary;
 
 use super::Group;
