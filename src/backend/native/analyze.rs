@@ -275,7 +275,9 @@ impl Prober<'_> {
 
     fn scratch(&self) -> Scratch {
         let limits = Limits { max_elements: self.limits.max_elements.min(MAX_PROBE_ELEMENTS), ..*self.limits };
-        Scratch::new(limits)
+        let mut scratch = Scratch::new(limits);
+        scratch.probing = true;
+        scratch
     }
 
     fn run(&self, inputs: &[Declared], m: usize, seed: u64) -> Result<Run> {

@@ -67,7 +67,8 @@ impl Scope<'_> {
         self.names.contains_key(name) || self.parent.is_some_and(|p| p.sees(name))
     }
 
-    fn constant(&self, name: &str) -> Option<&Value<'static>> {
+    /// The value of `name`, if it is constant.
+    pub(super) fn constant(&self, name: &str) -> Option<&Value<'static>> {
         match self.names.get(name) {
             Some(Binding::Constant(at)) => self.constants.get(*at as usize),
             Some(Binding::Slot(_)) => None,
