@@ -31,6 +31,8 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
     let graph = proto.graph.as_deref().ok_or_else(|| {
         Error::new(ErrorKind::Malformed, "the ONNX file holds no graph; it is truncated or of another kind")
     })?;
+    let inlined = super::inline::inline_functions(&proto)?;
+    let graph = inlined.as_ref().unwrap_or(graph);
     let context = Context {
         opsets: proto
             .opset_import
