@@ -1,11 +1,12 @@
 //! The binary `modelberth`, run as a user runs it, on models that scikit-learn exported.
 #![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use modelberth::table::{TableOptions, TableReader, read_npz};
+use modelberth::table::{TableReader, read_npz};
 use modelberth::{DType, Dim, Signature, TensorSpec};
 
 fn zoo(name: &str) -> String {

@@ -45,7 +45,7 @@ fn linear_models() {
     }
     everything(&named(5, &["a", "b", "c"]));
     everything(&linear(5, 1, Link::Logistic).class_names(["no", "yes"]).unwrap());
-    everything(&linear(2, 1, Link::Identity).input_name("weights").unwrap().feature_names(["a", "b"]).unwrap());
+    everything(&linear(2, 1, Link::Identity).input_name("model.weights").unwrap().feature_names(["a", "b"]).unwrap());
 }
 
 fn pipeline() -> Pipeline {
@@ -70,10 +70,7 @@ fn pipelines() {
     everything(&pipeline());
     let branches = Pipeline::builder()
         .stage("left", linear(3, 2, Link::Identity))
-        .stage(
-            "right",
-            linear(2, 2, Link::Identity).input_name("prediction").unwrap_or_else(|_| linear(2, 2, Link::Identity)),
-        )
+        .stage("right", linear(3, 2, Link::Identity))
         .stage("join", linear(2, 1, Link::Logistic))
         .link("x", "left", "prediction")
         .output_as("right", "prediction", "right")

@@ -31,6 +31,8 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
     let graph = proto.graph.as_deref().ok_or_else(|| {
         Error::new(ErrorKind::Malformed, "the ONNX file holds no graph; it is truncated or of another kind")
     })?;
+    let inlined = super::inline::inline_functions(&proto)?;
+    let graph = inlined.as_ref().unwrap_or(graph);
     let context = Context {
         opsets: proto
             .opset_import
@@ -46,7 +48,11 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
     let inputs: Vec<_> =
         graph.input.iter().filter(|i| !initialised.contains(i.name.as_deref().unwrap_or_default())).collect();
     let declared = analyze::declared(&inputs, &program)?;
-    let analysis = analyze::analyze(&program, declared, &names, limits)?;
+    let outputs: Vec<_> = names
+        .iter()
+        .filter_map(|name| graph.output.iter().find(|o| o.name.as_deref().unwrap_or_default() == name))
+        .collect();
+    let analysis = analyze::analyze(&program, declared, &outputs, limits)?;
     let pool = match loader.threads {
         0 | 1 => None,
         n => Some(rayon::ThreadPoolBuilder::new().num_threads(n).build().map_err(|e| {

@@ -45,7 +45,7 @@ impl Op for ArgExtreme {
         let value = args.get(0)?;
         let axis = axis_of(self.axis, value.rank())?;
         let [before, along, after] = axes::around(value.shape(), axis);
-        if along == 0 && before * after > 0 {
+        if along == 0 && before > 0 && after > 0 {
             return Err(Error::new(ErrorKind::WrongShape, "there is no largest or smallest element of none"));
         }
         let mut shape = Shape::from_slice(value.shape());
@@ -54,7 +54,7 @@ impl Op for ArgExtreme {
         } else {
             shape.remove(axis);
         }
-        let mut out = cx.buffer::<i64>(before * after);
+        let mut out = cx.buffer::<i64>(cx.check_shape(&shape)?);
         numbers!(value.data(), T, items => match (self.largest, self.last) {
             (true, false) => find::<T>(items, along, after, |x, best| x > best, &mut out),
             (true, true) => find::<T>(items, along, after, |x, best| x >= best, &mut out),

@@ -143,7 +143,7 @@ impl<P: Pairing> Op for Binary<P> {
 }
 
 /// The elements of `a` paired with those of `b`, in place where `a` has the shape of the output.
-fn paired<'v, P: Pairing>(a: Value<'v>, b: &Value<'_>, align: Align, cx: &mut Scratch) -> Result<Value<'v>> {
+pub(super) fn paired<'v, P: Pairing>(a: Value<'v>, b: &Value<'_>, align: Align, cx: &mut Scratch) -> Result<Value<'v>> {
     let (shape_b, shape) = align.shapes(a.shape(), b.shape())?;
     if shape[..] != *a.shape() {
         let out = fresh::<P>(&a, b, align, cx);

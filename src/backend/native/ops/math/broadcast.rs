@@ -63,18 +63,27 @@ impl<const N: usize> Plan<N> {
     /// The walk over `out` of operands of `shapes`, each of which [`fits`] it.
     pub(crate) fn new(out: &[usize], shapes: [&[usize]; N]) -> Self {
         debug_assert!(shapes.iter().all(|s| fits(s, out)), "{shapes:?} to {out:?}");
+        let mut sizes = [1usize; N];
+        Self::with_steps(out, |back| {
+            std::array::from_fn(|k| {
+                let shape = shapes[k];
+                let d = shape.len().checked_sub(back + 1).map_or(1, |axis| shape[axis]);
+                if d == 1 {
+                    return 0;
+                }
+                let step = sizes[k];
+                sizes[k] = sizes[k].saturating_mul(d);
+                step
+            })
+        })
+    }
+
+    /// The walk over `out` of operands whose steps along each axis, counted from the last one, `steps` gives.
+    pub(crate) fn with_steps(out: &[usize], mut steps: impl FnMut(usize) -> [usize; N]) -> Self {
         let mut plan = Self { dims: SmallVec::new(), strides: SmallVec::new(), empty: out.contains(&0) };
         // From the innermost axis outwards; turned round at the end.
-        let mut sizes = [1usize; N];
         for (back, &length) in out.iter().rev().enumerate() {
-            let mut stride = [0; N];
-            for (k, shape) in shapes.iter().enumerate() {
-                let d = shape.len().checked_sub(back + 1).map_or(1, |axis| shape[axis]);
-                if d != 1 {
-                    stride[k] = sizes[k];
-                    sizes[k] = sizes[k].saturating_mul(d);
-                }
-            }
+            let stride = steps(back);
             if length == 1 {
                 continue;
             }
@@ -94,7 +103,8 @@ impl<const N: usize> Plan<N> {
     }
 
     /// Calls `f` for every run along the innermost axis, in row-major order of the output, with the offset of each
-    /// operand, the length of the run, and the step of each operand in it: 1, or 0 where it stands still.
+    /// operand, the length of the run, and the step of each operand in it: for a dense operand 1, or 0 where it stands
+    /// still.
     #[inline]
     pub(crate) fn runs(&self, mut f: impl FnMut([usize; N], usize, [usize; N])) {
         if self.empty {

@@ -3,13 +3,13 @@
 use smallvec::smallvec;
 
 use super::axes::{self, axis_of};
-use super::dispatch::{self, narrowed, numbers, widened};
-use super::num::{Float, Num};
-use super::reduce::{self, Max, total};
+use super::dispatch;
+use super::float_work::{FloatWork, with_floats};
+use super::num::Float;
+use super::reduce::{self, Fold, Max, total};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
-use crate::backend::native::value::{Data, Item, Shape, Value};
 use crate::{Error, ErrorKind, Result};
 
 pub(super) const GROUP: Group = &[
@@ -50,7 +50,7 @@ impl Softmax {
         let rank = shape.len() as i64;
         let axis = if self.axis < 0 { self.axis.saturating_add(rank) } else { self.axis };
         match usize::try_from(axis) {
-            Ok(axis) if axis <= shape.len() => Ok([shape[..axis].iter().product(), shape[axis..].iter().product(), 1]),
+            Ok(axis) if axis <= shape.len() => Ok([axes::product(&shape[..axis]), axes::product(&shape[axis..]), 1]),
             _ => Err(Error::new(ErrorKind::WrongShape, "an operator names an axis that its input does not have")
                 .expected(format!("one of {rank} axes"))
                 .actual(self.axis)),
@@ -61,16 +61,7 @@ impl Softmax {
 impl Op for Softmax {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
         let value = dispatch::own(args, 0, cx)?;
-        let [_, along, after] = self.groups(value.shape())?;
-        if self.kind == Kind::Hard {
-            return Ok(smallvec![hardest(value, along, after)?]);
-        }
-        if matches!(value.data(), Data::F16(_) | Data::Bf16(_)) {
-            let wide = widened(&value, cx);
-            let done = self.floats(wide, along, after)?.into_static();
-            return Ok(smallvec![narrowed(done, value.data(), cx)]);
-        }
-        Ok(smallvec![self.floats(value, along, after)?])
+        Ok(smallvec![with_floats(self, value, cx)?])
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {
@@ -83,38 +74,20 @@ impl Op for Softmax {
     }
 }
 
-impl Softmax {
-    fn floats<'v>(&self, value: Value<'v>, along: usize, after: usize) -> Result<Value<'v>> {
-        let shape = Shape::from_slice(value.shape());
-        let data = match value.into_data() {
-            Data::F32(mut items) => {
-                self.all(items.to_mut(), along, after);
-                Data::F32(items)
-            }
-            Data::F64(mut items) => {
-                self.all(items.to_mut(), along, after);
-                Data::F64(items)
-            }
-            other => return Err(Value::from_parts(shape, other).type_error("a float")),
-        };
-        Ok(Value::from_parts(shape, data))
-    }
-
-    fn all<F: Float>(&self, items: &mut [F], along: usize, after: usize) {
-        groups(
-            items,
-            along,
-            after,
-            match self.kind {
-                Kind::Soft => softmax,
-                _ => log_softmax,
-            },
-        );
+impl FloatWork for Softmax {
+    fn work<F: Float>(&self, items: &mut [F], shape: &[usize], _cx: &mut Scratch) -> Result<()> {
+        let [_, along, after] = self.groups(shape)?;
+        match self.kind {
+            Kind::Soft => groups(items, along, after, softmax),
+            Kind::Log => groups(items, along, after, log_softmax),
+            Kind::Hard => groups(items, along, after, hardmax),
+        }
+        Ok(())
     }
 }
 
 /// Calls `f` with every group of `along` elements, of which `after` groups interleave.
-pub(super) fn groups<T: Item + Copy>(items: &mut [T], along: usize, after: usize, f: impl Fn(&mut [T])) {
+pub(super) fn groups<F: Float>(items: &mut [F], along: usize, after: usize, f: impl Fn(&mut [F])) {
     if items.is_empty() {
         return;
     }
@@ -147,24 +120,13 @@ fn log_softmax<F: Float>(run: &mut [F]) {
     run.iter_mut().for_each(|x| *x = x.minus(most).minus(sum));
 }
 
-/// 1 for the first of the largest elements of each group, 0 for the others and for all when one is NaN.
-fn hardest(value: Value<'_>, along: usize, after: usize) -> Result<Value<'_>> {
-    fn hardmax<T: Num>(run: &mut [T]) {
-        let most = reduce::fold_run::<T, Max>(run);
-        let first = run.iter().position(|&x| x == most);
-        run.fill(T::ZERO);
-        if let Some(first) = first {
-            run[first] = T::ONE;
-        }
+/// 1 for the first of the largest elements, 0 for the others; only zeros when the first element is NaN.
+fn hardmax<F: Float>(run: &mut [F]) {
+    let Some(&first) = run.first() else { return };
+    let most = Max::join(first, reduce::fold_run::<F, Max>(run));
+    let at = run.iter().position(|&x| x == most);
+    run.fill(F::ZERO);
+    if let Some(at) = at {
+        run[at] = F::ONE;
     }
-    let shape = Shape::from_slice(value.shape());
-    if value.dtype().is_none_or(|d| !d.is_float()) {
-        return Err(value.type_error("a float"));
-    }
-    let data: Data<'_> = numbers!(value.into_data(), T, items => {
-        let mut items = items;
-        groups::<T>(items.to_mut(), along, after, hardmax);
-        T::data(items)
-    }, Data::Sequence(Vec::new()));
-    Ok(Value::from_parts(shape, data))
 }

@@ -8,7 +8,7 @@ mod lookup;
 mod maps;
 pub(crate) mod normalizer;
 mod one_hot;
-mod rows;
+pub(super) mod rows;
 pub(crate) mod scaler;
 mod svm;
 #[cfg(test)]
