@@ -9,6 +9,8 @@ use crate::{Dim, Error, ErrorKind, Limits, Result, TensorSpec};
 
 /// The two batch sizes of the dry runs.
 const PROBES: [usize; 2] = [2, 3];
+/// The size given to a named or unknown dimension in a dry run, and in the run that tells what follows it.
+pub(super) const FREE: [usize; 2] = [4, 5];
 /// How many kinds of values are tried.
 const MAX_ATTEMPTS: u8 = 3;
 /// The largest tensor that a dry run may make.
@@ -31,7 +33,8 @@ pub(super) struct Run {
 /// Dry runs on batches of two sizes.
 pub(super) struct Runs {
     pub(super) sizes: [Run; 2],
-    /// A run on other values of the second size, where the operators take them.
+    /// A run on other values of the second size, and on another size of what is neither fixed nor the batch, where the
+    /// operators take them.
     other_values: Option<Run>,
 }
 
@@ -46,8 +49,10 @@ impl Prober<'_> {
     /// are found that every operator takes.
     pub(super) fn runs(&self, inputs: &[Declared]) -> Result<Runs> {
         let attempt = |seed: u8| -> Result<Runs> {
-            let sizes = [self.run(inputs, PROBES[0], seed)?, self.run(inputs, PROBES[1], seed)?];
-            Ok(Runs { sizes, other_values: self.run(inputs, PROBES[1], seed + 1).ok() })
+            let run = |m, free, seed| self.run(inputs, [m, free], seed);
+            let sizes = [run(PROBES[0], FREE[0], seed)?, run(PROBES[1], FREE[0], seed)?];
+            let other = run(PROBES[1], FREE[1], seed + 1).or_else(|_| run(PROBES[1], FREE[0], seed + 1));
+            Ok(Runs { sizes, other_values: other.ok() })
         };
         let first = attempt(0);
         match first {
@@ -65,9 +70,10 @@ impl Prober<'_> {
         scratch
     }
 
-    pub(super) fn run(&self, inputs: &[Declared], m: usize, seed: u8) -> Result<Run> {
+    /// One run; `sizes` are those of the batch and of free dimensions.
+    pub(super) fn run(&self, inputs: &[Declared], sizes: [usize; 2], seed: u8) -> Result<Run> {
         let mut scratch = self.scratch();
-        let values = inputs.iter().map(|d| made_up(d, m, seed, &scratch)).collect::<Result<Vec<_>>>()?;
+        let values = inputs.iter().map(|d| made_up(d, sizes, seed, &scratch)).collect::<Result<Vec<_>>>()?;
         let (mut steps, mut elements) = (Vec::new(), values.iter().map(Value::len).sum());
         let mut watch = |_: usize, args: &[Option<std::borrow::Cow<'_, [usize]>>], outs: &[Value<'_>]| {
             let ins = args.iter().map(|a| a.as_ref().map_or_else(Shape::new, |s| Shape::from_slice(s))).collect();
@@ -142,15 +148,9 @@ impl Prober<'_> {
         } else {
             return Err(Error::new(ErrorKind::Unsupported, "an output changes its rank with the batch").tensor(name));
         };
-        // What changes with the values is no promise.
-        if let Some(other) = other.map(|o| if drop_first { &o.shape()[1..] } else { o.shape() }) {
-            for (i, dim) in dims.iter_mut().enumerate() {
-                if other.get(i) != y.get(i) {
-                    *dim = Dim::Any;
-                }
-            }
-        }
-        if is_batch(x, y) && dims[0] == Dim::Any && other.is_none_or(|o| o.shape().first() == b.shape().first()) {
+        let other = other.map(|o| o.shape());
+        free_dims(&mut dims, y, other.map(|o| o.get(usize::from(drop_first)..).unwrap_or_default()));
+        if is_batch(x, y) && dims[0] == Dim::Any && other.is_none_or(|o| o.first() == b.shape().first()) {
             dims[0] = Dim::Batch;
         }
         let features = self.features(index).filter(|f| dims.last() == Some(&Dim::Fixed(f.len())));
@@ -160,12 +160,14 @@ impl Prober<'_> {
     }
 
     /// The outputs of a program that runs one row at a time; `None` when they are not one row each.
-    pub(super) fn single(&self, run: &Run, names: &[String]) -> Option<Found> {
+    /// `other` is a run on other sizes of free dimensions.
+    pub(super) fn single(&self, run: &Run, other: Option<&Run>, names: &[String]) -> Option<Found> {
         let mut found = Found { specs: Vec::new(), outputs: Vec::new() };
         for (index, name) in names.iter().enumerate() {
             let value = &run.outputs[index];
             let dtype = value.dtype().filter(|_| value.shape().first() == Some(&1))?;
             let mut dims: Vec<Dim> = value.shape().iter().map(|&d| Dim::Fixed(d)).collect();
+            free_dims(&mut dims, value.shape(), other.map(|run| run.outputs[index].shape()));
             dims[0] = Dim::Batch;
             let features = self.features(index).filter(|f| dims.last() == Some(&Dim::Fixed(f.len())));
             found.specs.push(TensorSpec::new(name.as_str(), dtype, dims).with_features(features.unwrap_or_default()));
@@ -196,7 +198,7 @@ impl Prober<'_> {
     pub(super) fn rows_agree(&self, inputs: &[Declared], outputs: &[Output]) -> Result<bool> {
         const ROWS: usize = 3;
         let mut scratch = self.scratch();
-        let values = inputs.iter().map(|d| made_up(d, ROWS, 1, &scratch)).collect::<Result<Vec<_>>>()?;
+        let values = inputs.iter().map(|d| made_up(d, [ROWS, FREE[0]], 1, &scratch)).collect::<Result<Vec<_>>>()?;
         let Ok(together) = self.program.run(values.iter().map(Value::as_view), &mut scratch) else { return Ok(false) };
         for row in 0..ROWS {
             let alone = inputs.iter().zip(&values).map(|(d, v)| {
@@ -215,6 +217,16 @@ impl Prober<'_> {
             }
         }
         Ok(true)
+    }
+}
+
+/// What changes with the values, or with the size of a free dimension, is no promise.
+fn free_dims(dims: &mut [Dim], shape: &[usize], other: Option<&[usize]>) {
+    let Some(other) = other else { return };
+    for (i, dim) in dims.iter_mut().enumerate() {
+        if other.get(i) != shape.get(i) {
+            *dim = Dim::Any;
+        }
     }
 }
 
