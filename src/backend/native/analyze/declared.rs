@@ -8,9 +8,6 @@ use crate::backend::native::value::{Shape, Value};
 use crate::onnx::{Dimension, DimensionValue, MapType, TypeValue, ValueInfoProto, data_type};
 use crate::{DType, Dim, Error, ErrorKind, Result, TensorSpec};
 
-/// The size given to a named or unknown dimension in a dry run.
-const FREE: usize = 4;
-
 /// An input as the file declares it.
 pub(in crate::backend::native) struct Declared {
     name: String,
@@ -206,16 +203,16 @@ pub(in crate::backend::native) fn dtype(code: i32) -> Option<DType> {
     })
 }
 
-/// `m` made-up rows of an input: numbers between 0 and 1 for floats, `seed` for integers, known categories or a digit for
-/// strings.
-pub(super) fn made_up(input: &Declared, m: usize, seed: u8, scratch: &Scratch) -> Result<Value<'static>> {
+/// `m` made-up rows of an input, whose named and unknown dimensions are given the size `free`: numbers between 0 and 1
+/// for floats, `seed` for integers, known categories or a digit for strings.
+pub(super) fn made_up(input: &Declared, [m, free]: [usize; 2], seed: u8, scratch: &Scratch) -> Result<Value<'static>> {
     let shape: Shape = input
         .dims
         .iter()
         .map(|dim| match dim {
             Dim::Fixed(n) => *n,
             Dim::Batch => m,
-            Dim::Named(_) | Dim::Any => FREE,
+            Dim::Named(_) | Dim::Any => free,
         })
         .collect();
     let count = scratch.check_shape(&shape).map_err(|e| e.tensor(&input.name))?;

@@ -66,7 +66,7 @@ pub(super) fn analyze(
             batching = Batching::Whole;
         } else {
             if let Ok(run) = prober.run(&inputs, 1, 0)
-                && let Some(found) = prober.single(&run, &names)
+                && let Some(found) = prober.single(&run, prober.other(&inputs, 1, 0).as_ref(), &names)
             {
                 notes.push("exported for a batch of 1 and bound to it; rows are run one by one".to_owned());
                 return Ok(found.analysis(&inputs, Batching::RowByRow, true, run.elements, notes));

@@ -9,6 +9,8 @@ use crate::{Dim, Error, ErrorKind, Limits, Result, TensorSpec};
 
 /// The two batch sizes of the dry runs.
 const PROBES: [usize; 2] = [2, 3];
+/// The size given to a named or unknown dimension in a dry run, and in one more that tells what follows it.
+const FREE: [usize; 2] = [4, 5];
 /// How many kinds of values are tried.
 const MAX_ATTEMPTS: u8 = 3;
 /// The largest tensor that a dry run may make.
@@ -31,8 +33,8 @@ pub(super) struct Run {
 /// Dry runs on batches of two sizes.
 pub(super) struct Runs {
     pub(super) sizes: [Run; 2],
-    /// A run on other values of the second size, where the operators take them.
-    other_values: Option<Run>,
+    /// A run of the second size on other values.
+    other: Option<Run>,
 }
 
 /// The outputs that dry runs showed.
@@ -47,7 +49,7 @@ impl Prober<'_> {
     pub(super) fn runs(&self, inputs: &[Declared]) -> Result<Runs> {
         let attempt = |seed: u8| -> Result<Runs> {
             let sizes = [self.run(inputs, PROBES[0], seed)?, self.run(inputs, PROBES[1], seed)?];
-            Ok(Runs { sizes, other_values: self.run(inputs, PROBES[1], seed + 1).ok() })
+            Ok(Runs { sizes, other: self.other(inputs, PROBES[1], seed) })
         };
         let first = attempt(0);
         match first {
@@ -58,6 +60,12 @@ impl Prober<'_> {
         }
     }
 
+    /// A run on other values and other free sizes, as far as the operators take them.
+    pub(super) fn other(&self, inputs: &[Declared], m: usize, seed: u8) -> Option<Run> {
+        let tries = [(FREE[1], seed + 1), (FREE[1], seed), (FREE[0], seed + 1)];
+        tries.into_iter().find_map(|(free, seed)| self.run_sized(inputs, [m, free], seed).ok())
+    }
+
     fn scratch(&self) -> Scratch {
         let limits = Limits { max_elements: self.limits.max_elements.min(MAX_PROBE_ELEMENTS), ..*self.limits };
         let mut scratch = Scratch::new(limits);
@@ -66,8 +74,12 @@ impl Prober<'_> {
     }
 
     pub(super) fn run(&self, inputs: &[Declared], m: usize, seed: u8) -> Result<Run> {
+        self.run_sized(inputs, [m, FREE[0]], seed)
+    }
+
+    fn run_sized(&self, inputs: &[Declared], sizes: [usize; 2], seed: u8) -> Result<Run> {
         let mut scratch = self.scratch();
-        let values = inputs.iter().map(|d| made_up(d, m, seed, &scratch)).collect::<Result<Vec<_>>>()?;
+        let values = inputs.iter().map(|d| made_up(d, sizes, seed, &scratch)).collect::<Result<Vec<_>>>()?;
         let (mut steps, mut elements) = (Vec::new(), values.iter().map(Value::len).sum());
         let mut watch = |_: usize, args: &[Option<std::borrow::Cow<'_, [usize]>>], outs: &[Value<'_>]| {
             let ins = args.iter().map(|a| a.as_ref().map_or_else(Shape::new, |s| Shape::from_slice(s))).collect();
@@ -97,7 +109,7 @@ impl Prober<'_> {
         let mut found = Found { specs: Vec::new(), outputs: Vec::new() };
         for (index, name) in names.iter().enumerate() {
             let [a, b] = runs.sizes.each_ref().map(|run| &run.outputs[index]);
-            let other = runs.other_values.as_ref().map(|run| &run.outputs[index]);
+            let other = runs.other.as_ref().map(|run| &run.outputs[index]);
             if let (Ok(xs), Ok(ys)) = (a.as_sequence(), b.as_sequence()) {
                 if xs.len() != ys.len() {
                     return Err(Error::new(
@@ -142,13 +154,8 @@ impl Prober<'_> {
         } else {
             return Err(Error::new(ErrorKind::Unsupported, "an output changes its rank with the batch").tensor(name));
         };
-        // What changes with the values is no promise.
         if let Some(other) = other.map(|o| if drop_first { &o.shape()[1..] } else { o.shape() }) {
-            for (i, dim) in dims.iter_mut().enumerate() {
-                if other.get(i) != y.get(i) {
-                    *dim = Dim::Any;
-                }
-            }
+            free_dims(&mut dims, y, other);
         }
         if is_batch(x, y) && dims[0] == Dim::Any && other.is_none_or(|o| o.shape().first() == b.shape().first()) {
             dims[0] = Dim::Batch;
@@ -160,12 +167,15 @@ impl Prober<'_> {
     }
 
     /// The outputs of a program that runs one row at a time; `None` when they are not one row each.
-    pub(super) fn single(&self, run: &Run, names: &[String]) -> Option<Found> {
+    pub(super) fn single(&self, run: &Run, other: Option<&Run>, names: &[String]) -> Option<Found> {
         let mut found = Found { specs: Vec::new(), outputs: Vec::new() };
         for (index, name) in names.iter().enumerate() {
             let value = &run.outputs[index];
             let dtype = value.dtype().filter(|_| value.shape().first() == Some(&1))?;
             let mut dims: Vec<Dim> = value.shape().iter().map(|&d| Dim::Fixed(d)).collect();
+            if let Some(other) = other {
+                free_dims(&mut dims, value.shape(), other.outputs[index].shape());
+            }
             dims[0] = Dim::Batch;
             let features = self.features(index).filter(|f| dims.last() == Some(&Dim::Fixed(f.len())));
             found.specs.push(TensorSpec::new(name.as_str(), dtype, dims).with_features(features.unwrap_or_default()));
@@ -196,7 +206,7 @@ impl Prober<'_> {
     pub(super) fn rows_agree(&self, inputs: &[Declared], outputs: &[Output]) -> Result<bool> {
         const ROWS: usize = 3;
         let mut scratch = self.scratch();
-        let values = inputs.iter().map(|d| made_up(d, ROWS, 1, &scratch)).collect::<Result<Vec<_>>>()?;
+        let values = inputs.iter().map(|d| made_up(d, [ROWS, FREE[0]], 1, &scratch)).collect::<Result<Vec<_>>>()?;
         let Ok(together) = self.program.run(values.iter().map(Value::as_view), &mut scratch) else { return Ok(false) };
         for row in 0..ROWS {
             let alone = inputs.iter().zip(&values).map(|(d, v)| {
@@ -215,6 +225,15 @@ impl Prober<'_> {
             }
         }
         Ok(true)
+    }
+}
+
+/// Frees the dimensions of an output that came otherwise with other values: they are no promise.
+fn free_dims(dims: &mut [Dim], shape: &[usize], other: &[usize]) {
+    for (i, dim) in dims.iter_mut().enumerate() {
+        if other.get(i) != shape.get(i) {
+            *dim = Dim::Any;
+        }
     }
 }
 
