@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::smallvec;
 
-use super::grams::Grams;
+use super::grams::{Grams, Place};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
@@ -19,9 +19,9 @@ pub(super) const GROUP: Group = &[("TfIdfVectorizer", build)];
 enum Mode {
     /// It stays.
     Counts,
-    /// It becomes 1, times the weight.
+    /// It becomes 1, times the weight of the n-gram.
     Presence,
-    /// It is multiplied by the weight.
+    /// It is multiplied by the weight of the n-gram.
     Weighted,
 }
 
@@ -41,8 +41,8 @@ pub(super) struct Counter {
     /// How many items may be left out between the items of an n-gram.
     max_skip: usize,
     pool: Pool,
-    /// The weight of each column; empty where all are 1.
-    weights: Vec<f32>,
+    /// The number of n-grams.
+    grams: usize,
     /// The number of columns.
     pub(super) width: usize,
 }
@@ -77,17 +77,18 @@ fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
         .collect::<Result<_>>()?;
     let width = columns.iter().max().map(|&c| c.saturating_add(1));
     let width = width.ok_or_else(|| node.malformed("TfIdfVectorizer has no `ngram_indexes`"))?;
-    let weights = node.floats("weights")?.unwrap_or_default().to_vec();
+    let weights = node.floats("weights")?.unwrap_or_default();
     if !weights.is_empty() && weights.len() != columns.len() {
         return Err(node.malformed("`weights` and `ngram_indexes` of TfIdfVectorizer differ in length"));
     }
-    let layout = Layout { node, starts, columns: &columns, lengths: [shortest, longest] };
+    let weights = if mode == Mode::Counts { &[] } else { weights };
+    let layout = Layout { node, starts, columns: &columns, weights, lengths: [shortest, longest] };
     let pool = match (node.strings("pool_strings")?, node.ints("pool_int64s")?) {
         (Some(words), _) if !words.is_empty() => Pool::Words(layout.grams(&words)?),
         (_, Some(numbers)) if !numbers.is_empty() => Pool::Numbers(layout.grams(numbers)?),
         _ => return Err(node.malformed("TfIdfVectorizer has no pool")),
     };
-    let counter = Counter { mode, lengths: [shortest, longest], max_skip, pool, weights, width };
+    let counter = Counter { mode, lengths: [shortest, longest], max_skip, pool, grams: columns.len(), width };
     Ok(Box::new(TfIdfVectorizer { counter: Arc::new(counter) }))
 }
 
@@ -96,6 +97,8 @@ struct Layout<'n> {
     node: &'n Node<'n>,
     starts: &'n [i64],
     columns: &'n [usize],
+    /// One an n-gram, or none.
+    weights: &'n [f32],
     lengths: [usize; 2],
 }
 
@@ -116,7 +119,8 @@ impl Layout<'_> {
                 if (self.lengths[0]..=self.lengths[1]).contains(&length) {
                     let column = self.columns.get(id);
                     let column = *column.ok_or_else(|| self.node.malformed("`ngram_indexes` is too short"))?;
-                    if !grams.insert(gram, column) {
+                    let weight = self.weights.get(id).copied().unwrap_or(1.0);
+                    if !grams.insert(gram, Place { column, weight }) {
                         return Err(self.node.malformed(format!("the pool has a {length}-gram twice")));
                     }
                 }
@@ -144,7 +148,7 @@ impl TfIdfVectorizer {
 }
 
 impl Counter {
-    /// Adds the counts of a row of words to `out`, which holds one number a column.
+    /// Adds the weights of the n-grams of a row of words to `out`, which holds one number a column, all 0 at first.
     pub(super) fn count_words(&self, words: &[&str], ids: &mut Vec<Option<u32>>, out: &mut [f32]) {
         if let Pool::Words(grams) = &self.pool {
             ids.clear();
@@ -163,9 +167,12 @@ impl Counter {
 
     fn count<T: std::hash::Hash + Eq + Clone>(&self, grams: &Grams<T>, ids: &[Option<u32>], out: &mut [f32]) {
         let [shortest, longest] = self.lengths;
+        let once = self.mode == Mode::Presence;
         let mut hit = |node: u32| {
-            if let Some(count) = grams.place(node).and_then(|place| out.get_mut(place)) {
-                *count += 1.0;
+            if let Some(place) = grams.place(node)
+                && let Some(answer) = out.get_mut(place.column)
+            {
+                *answer = if once { place.weight } else { *answer + place.weight };
             }
         };
         // Single items occur once, whatever may be left out between others.
@@ -191,22 +198,9 @@ impl Counter {
         }
     }
 
-    /// Turns the counts of a row into its answer.
-    pub(super) fn weigh(&self, counts: &mut [f32]) {
-        let weights = self.weights.iter();
-        match (self.mode, self.weights.is_empty()) {
-            (Mode::Counts, _) | (Mode::Weighted, true) => {}
-            (Mode::Presence, true) => counts.iter_mut().for_each(|c| *c = c.min(1.0)),
-            (Mode::Presence, false) => {
-                counts.iter_mut().zip(weights).for_each(|(c, w)| *c = if *c > 0.0 { *w } else { 0.0 });
-            }
-            (Mode::Weighted, false) => counts.iter_mut().zip(weights).for_each(|(c, w)| *c *= w),
-        }
-    }
-
     /// The number of learned numbers.
     pub(super) fn parameters(&self) -> usize {
-        self.weights.len()
+        self.grams
     }
 }
 
@@ -227,7 +221,7 @@ impl Op for TfIdfVectorizer {
         let mut out = cx.buffer::<f32>(n);
         out.resize(n, 0.0);
         let (mut ids, mut words) = (Vec::new(), Vec::new());
-        for (row, out) in (0..rows).zip(out.chunks_exact_mut(counter.width)) {
+        for (row, out) in (0..rows).zip(out.chunks_exact_mut(counter.width.max(1))) {
             let range = row * length..(row + 1) * length;
             match (value.data(), &counter.pool) {
                 (Data::String(items), Pool::Words(_)) => {
@@ -244,7 +238,6 @@ impl Op for TfIdfVectorizer {
                 (_, Pool::Words(_)) => return Err(value.type_error("string")),
                 (_, Pool::Numbers(_)) => return Err(value.type_error("i32 or i64")),
             }
-            counter.weigh(out);
         }
         Ok(smallvec![Value::new(shape, out)])
     }

@@ -45,7 +45,6 @@ impl Op for TextCounts {
             tokens.clear();
             self.cutter.cut(text, &mut tokens);
             self.counter.count_words(&tokens, &mut ids, row);
-            self.counter.weigh(row);
         }
         Ok(smallvec![Value::new(shape.as_slice(), out)])
     }

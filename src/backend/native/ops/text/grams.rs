@@ -13,7 +13,14 @@ pub(super) struct Grams<T> {
     /// For single items, which are the most frequent by far, the node that follows the root.
     first: Vec<u32>,
     /// For each node, the place of the n-gram that ends there.
-    places: Vec<Option<usize>>,
+    places: Vec<Option<Place>>,
+}
+
+/// Where the n-gram counts, and how much.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Place {
+    pub(super) column: usize,
+    pub(super) weight: f32,
 }
 
 /// No node.
@@ -26,7 +33,7 @@ impl<T: Hash + Eq + Clone> Grams<T> {
     }
 
     /// Adds an n-gram; `false` when it is there already.
-    pub(super) fn insert(&mut self, gram: &[T], place: usize) -> bool {
+    pub(super) fn insert(&mut self, gram: &[T], place: Place) -> bool {
         let mut node = 0;
         for item in gram {
             let count = self.items.len() as u32;
@@ -64,7 +71,7 @@ impl<T: Hash + Eq + Clone> Grams<T> {
     }
 
     /// The place of the n-gram that ends at `node`.
-    pub(super) fn place(&self, node: u32) -> Option<usize> {
+    pub(super) fn place(&self, node: u32) -> Option<Place> {
         self.places[node as usize]
     }
 }

@@ -63,9 +63,7 @@ fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
         (Some(separators), _) => match separators.as_slice() {
             [] => return Err(node.malformed("Tokenizer has an empty list of separators")),
             [one] if one.is_empty() => Cut::Characters,
-            several => {
-                Cut::Separators(several.iter().map(|s| Pattern::new(s, true)).collect::<Result<Vec<_>>>()?)
-            }
+            several => Cut::Separators(several.iter().map(|s| Pattern::new(s, true)).collect::<Result<Vec<_>>>()?),
         },
         (None, Some(".")) => Cut::Characters,
         (None, Some(expression)) if !expression.is_empty() => Cut::Tokens(Pattern::new(expression, true)?),
@@ -86,8 +84,7 @@ fn after(text: &str, at: usize) -> usize {
 
 impl Cutter {
     fn is_long_enough(&self, token: &str) -> bool {
-        token.len() >= self.min_characters
-            && (self.min_characters == 1 || token.chars().count() >= self.min_characters)
+        token.len() >= self.min_characters && (self.min_characters == 1 || token.chars().count() >= self.min_characters)
     }
 
     /// Adds the tokens of `text` to `tokens`.
@@ -156,8 +153,9 @@ impl Op for Tokenizer {
         let texts = value.as_slice::<String>()?;
         let mut shape = Shape::from_slice(value.shape());
         if !matches!(shape.len(), 1 | 2) {
-            return Err(Error::new(ErrorKind::WrongShape, "Tokenizer takes strings (n,) or (m, n)")
-                .actual(shape_text(&shape)));
+            return Err(
+                Error::new(ErrorKind::WrongShape, "Tokenizer takes strings (n,) or (m, n)").actual(shape_text(&shape))
+            );
         }
         // Without strings, the axis of strings becomes the one of tokens.
         if texts.is_empty() {
