@@ -24,9 +24,8 @@ fn build(_node: &Node<'_>) -> Result<Box<dyn Op>> {
 fn determinant(a: &mut [f64], n: usize) -> f64 {
     let mut det = 1.0;
     for column in 0..n {
-        let pivot = (column..n).fold(column, |best, row| {
-            if a[row * n + column].abs() > a[best * n + column].abs() { row } else { best }
-        });
+        let pivot = (column..n)
+            .fold(column, |best, row| if a[row * n + column].abs() > a[best * n + column].abs() { row } else { best });
         let value = a[pivot * n + column];
         if pivot != column {
             (0..n).for_each(|j| a.swap(pivot * n + j, column * n + j));

@@ -241,13 +241,7 @@ fn reduced<'s>(
 }
 
 /// The product of two values, summed over what both have and `kept` has not, as a batch of matrix products.
-fn contracted(
-    a: &Named<'_>,
-    b: &Named<'_>,
-    kept: &[Label],
-    sizes: &Sizes,
-    cx: &mut Scratch,
-) -> Result<Named<'static>> {
+fn contracted(a: &Named<'_>, b: &Named<'_>, kept: &[Label], sizes: &Sizes, cx: &mut Scratch) -> Result<Named<'static>> {
     let pick = |from: &Named<'_>, f: &dyn Fn(&Label) -> bool| -> Vec<Label> {
         from.labels.iter().copied().filter(|l| f(l)).collect()
     };

@@ -45,8 +45,16 @@ impl Reduction {
             Self::Add => T::add(old, new)?,
             Self::Multiply => T::multiply(old, new)?,
             // As `std::max` and `std::min` treat NaN: the old value stays unless the new one is known to be beyond it.
-            Self::Max if T::NUMBER => return Ok(if *old < *new { *old = new.clone() }),
-            Self::Min if T::NUMBER => return Ok(if *new < *old { *old = new.clone() }),
+            Self::Max if T::NUMBER => {
+                return Ok(if *old < *new {
+                    *old = new.clone()
+                });
+            }
+            Self::Min if T::NUMBER => {
+                return Ok(if *new < *old {
+                    *old = new.clone()
+                });
+            }
             Self::Max | Self::Min => return Err(not_a_number()),
         };
         Ok(())

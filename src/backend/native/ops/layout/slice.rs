@@ -60,7 +60,10 @@ impl Op for Slice {
         let (axes, by) = (self.axes.opt(args)?, self.steps.opt(args)?);
         let n = starts.len();
         if ends.len() != n || axes.as_ref().is_some_and(|a| a.len() != n) || by.as_ref().is_some_and(|s| s.len() != n) {
-            return Err(Error::new(ErrorKind::WrongShape, "Slice has starts, ends, axes or steps of different lengths"));
+            return Err(Error::new(
+                ErrorKind::WrongShape,
+                "Slice has starts, ends, axes or steps of different lengths",
+            ));
         }
         let (mut shape, mut steps) = (Shape::from_slice(value.shape()), strides(value.shape()));
         let (mut start, mut seen, mut whole) = (0, Shape::from_elem(0, shape.len()), true);

@@ -204,8 +204,7 @@ impl TopK {
         shape[axis] = k;
         let count = outer * k * inner;
         let (mut values, mut indices) = (cx.buffer::<T>(count), cx.buffer::<i64>(count));
-        let mut finder =
-            Finder { k, largest: self.largest, sorted: self.sorted, best: Vec::new(), places: Vec::new() };
+        let mut finder = Finder { k, largest: self.largest, sorted: self.sorted, best: Vec::new(), places: Vec::new() };
         if count == 0 {
         } else if inner == 1 {
             for lane in items.chunks_exact(n) {
