@@ -150,9 +150,11 @@ impl<'p> Inliner<'p> {
             .filter_map(|attribute| match attribute.ref_attr_name.as_deref() {
                 None | Some("") => Some(attribute),
                 // An attribute that neither the call nor the function gives a value is left out.
-                Some(reference) => call
-                    .attribute(reference)
-                    .map(|value| AttributeProto { name: attribute.name.clone(), ref_attr_name: None, ..value.clone() }),
+                Some(reference) => call.attribute(reference).map(|value| AttributeProto {
+                    name: attribute.name.clone(),
+                    ref_attr_name: None,
+                    ..value.clone()
+                }),
             })
             .collect();
         let of_node = node.operator_domain();

@@ -203,14 +203,9 @@ pub(in crate::backend::native) fn dtype(code: i32) -> Option<DType> {
     })
 }
 
-/// `m` made-up rows of an input, its free dimensions of the size `free`: numbers between 0 and 1 for floats, `seed` for
-/// integers, known categories or a digit for strings.
-pub(super) fn made_up(
-    input: &Declared,
-    [m, free]: [usize; 2],
-    seed: u8,
-    scratch: &Scratch,
-) -> Result<Value<'static>> {
+/// `m` made-up rows of an input, whose named and unknown dimensions are given the size `free`: numbers between 0 and 1
+/// for floats, `seed` for integers, known categories or a digit for strings.
+pub(super) fn made_up(input: &Declared, [m, free]: [usize; 2], seed: u8, scratch: &Scratch) -> Result<Value<'static>> {
     let shape: Shape = input
         .dims
         .iter()

@@ -8,7 +8,7 @@ mod declared;
 mod probe;
 
 pub(super) use declared::{Declared, declared, dtype};
-use probe::{FREE, Found, Prober};
+use probe::{Found, Prober};
 
 use super::program::Program;
 use crate::onnx::ValueInfoProto;
@@ -65,9 +65,8 @@ pub(super) fn analyze(
             notes.push("exported for a batch of 1; the graph takes any number of rows and is run so".to_owned());
             batching = Batching::Whole;
         } else {
-            let other = prober.run(&inputs, [1, FREE[1]], 0).ok();
-            if let Ok(run) = prober.run(&inputs, [1, FREE[0]], 0)
-                && let Some(found) = prober.single(&run, other.as_ref(), &names)
+            if let Ok(run) = prober.run(&inputs, 1, 0)
+                && let Some(found) = prober.single(&run, prober.other(&inputs, 1, 0).as_ref(), &names)
             {
                 notes.push("exported for a batch of 1 and bound to it; rows are run one by one".to_owned());
                 return Ok(found.analysis(&inputs, Batching::RowByRow, true, run.elements, notes));

@@ -9,8 +9,8 @@ use crate::{Dim, Error, ErrorKind, Limits, Result, TensorSpec};
 
 /// The two batch sizes of the dry runs.
 const PROBES: [usize; 2] = [2, 3];
-/// The size given to a named or unknown dimension in a dry run, and in the run that tells what follows it.
-pub(super) const FREE: [usize; 2] = [4, 5];
+/// The size given to a named or unknown dimension in a dry run, and in one more that tells what follows it.
+const FREE: [usize; 2] = [4, 5];
 /// How many kinds of values are tried.
 const MAX_ATTEMPTS: u8 = 3;
 /// The largest tensor that a dry run may make.
@@ -33,9 +33,8 @@ pub(super) struct Run {
 /// Dry runs on batches of two sizes.
 pub(super) struct Runs {
     pub(super) sizes: [Run; 2],
-    /// A run on other values of the second size, and on another size of what is neither fixed nor the batch, where the
-    /// operators take them.
-    other_values: Option<Run>,
+    /// A run of the second size on other values.
+    other: Option<Run>,
 }
 
 /// The outputs that dry runs showed.
@@ -49,10 +48,8 @@ impl Prober<'_> {
     /// are found that every operator takes.
     pub(super) fn runs(&self, inputs: &[Declared]) -> Result<Runs> {
         let attempt = |seed: u8| -> Result<Runs> {
-            let run = |m, free, seed| self.run(inputs, [m, free], seed);
-            let sizes = [run(PROBES[0], FREE[0], seed)?, run(PROBES[1], FREE[0], seed)?];
-            let other = run(PROBES[1], FREE[1], seed + 1).or_else(|_| run(PROBES[1], FREE[0], seed + 1));
-            Ok(Runs { sizes, other_values: other.ok() })
+            let sizes = [self.run(inputs, PROBES[0], seed)?, self.run(inputs, PROBES[1], seed)?];
+            Ok(Runs { sizes, other: self.other(inputs, PROBES[1], seed) })
         };
         let first = attempt(0);
         match first {
@@ -63,6 +60,12 @@ impl Prober<'_> {
         }
     }
 
+    /// A run on other values and other free sizes, as far as the operators take them.
+    pub(super) fn other(&self, inputs: &[Declared], m: usize, seed: u8) -> Option<Run> {
+        let tries = [(FREE[1], seed + 1), (FREE[1], seed), (FREE[0], seed + 1)];
+        tries.into_iter().find_map(|(free, seed)| self.run_sized(inputs, [m, free], seed).ok())
+    }
+
     fn scratch(&self) -> Scratch {
         let limits = Limits { max_elements: self.limits.max_elements.min(MAX_PROBE_ELEMENTS), ..*self.limits };
         let mut scratch = Scratch::new(limits);
@@ -70,8 +73,11 @@ impl Prober<'_> {
         scratch
     }
 
-    /// One run; `sizes` are those of the batch and of free dimensions.
-    pub(super) fn run(&self, inputs: &[Declared], sizes: [usize; 2], seed: u8) -> Result<Run> {
+    pub(super) fn run(&self, inputs: &[Declared], m: usize, seed: u8) -> Result<Run> {
+        self.run_sized(inputs, [m, FREE[0]], seed)
+    }
+
+    fn run_sized(&self, inputs: &[Declared], sizes: [usize; 2], seed: u8) -> Result<Run> {
         let mut scratch = self.scratch();
         let values = inputs.iter().map(|d| made_up(d, sizes, seed, &scratch)).collect::<Result<Vec<_>>>()?;
         let (mut steps, mut elements) = (Vec::new(), values.iter().map(Value::len).sum());
@@ -103,7 +109,7 @@ impl Prober<'_> {
         let mut found = Found { specs: Vec::new(), outputs: Vec::new() };
         for (index, name) in names.iter().enumerate() {
             let [a, b] = runs.sizes.each_ref().map(|run| &run.outputs[index]);
-            let other = runs.other_values.as_ref().map(|run| &run.outputs[index]);
+            let other = runs.other.as_ref().map(|run| &run.outputs[index]);
             if let (Ok(xs), Ok(ys)) = (a.as_sequence(), b.as_sequence()) {
                 if xs.len() != ys.len() {
                     return Err(Error::new(
@@ -148,9 +154,10 @@ impl Prober<'_> {
         } else {
             return Err(Error::new(ErrorKind::Unsupported, "an output changes its rank with the batch").tensor(name));
         };
-        let other = other.map(|o| o.shape());
-        free_dims(&mut dims, y, other.map(|o| o.get(usize::from(drop_first)..).unwrap_or_default()));
-        if is_batch(x, y) && dims[0] == Dim::Any && other.is_none_or(|o| o.first() == b.shape().first()) {
+        if let Some(other) = other.map(|o| if drop_first { &o.shape()[1..] } else { o.shape() }) {
+            free_dims(&mut dims, y, other);
+        }
+        if is_batch(x, y) && dims[0] == Dim::Any && other.is_none_or(|o| o.shape().first() == b.shape().first()) {
             dims[0] = Dim::Batch;
         }
         let features = self.features(index).filter(|f| dims.last() == Some(&Dim::Fixed(f.len())));
@@ -160,14 +167,15 @@ impl Prober<'_> {
     }
 
     /// The outputs of a program that runs one row at a time; `None` when they are not one row each.
-    /// `other` is a run on other sizes of free dimensions.
     pub(super) fn single(&self, run: &Run, other: Option<&Run>, names: &[String]) -> Option<Found> {
         let mut found = Found { specs: Vec::new(), outputs: Vec::new() };
         for (index, name) in names.iter().enumerate() {
             let value = &run.outputs[index];
             let dtype = value.dtype().filter(|_| value.shape().first() == Some(&1))?;
             let mut dims: Vec<Dim> = value.shape().iter().map(|&d| Dim::Fixed(d)).collect();
-            free_dims(&mut dims, value.shape(), other.map(|run| run.outputs[index].shape()));
+            if let Some(other) = other {
+                free_dims(&mut dims, value.shape(), other.outputs[index].shape());
+            }
             dims[0] = Dim::Batch;
             let features = self.features(index).filter(|f| dims.last() == Some(&Dim::Fixed(f.len())));
             found.specs.push(TensorSpec::new(name.as_str(), dtype, dims).with_features(features.unwrap_or_default()));
@@ -220,9 +228,8 @@ impl Prober<'_> {
     }
 }
 
-/// What changes with the values, or with the size of a free dimension, is no promise.
-fn free_dims(dims: &mut [Dim], shape: &[usize], other: Option<&[usize]>) {
-    let Some(other) = other else { return };
+/// Frees the dimensions of an output that came otherwise with other values: they are no promise.
+fn free_dims(dims: &mut [Dim], shape: &[usize], other: &[usize]) {
     for (i, dim) in dims.iter_mut().enumerate() {
         if other.get(i) != shape.get(i) {
             *dim = Dim::Any;

@@ -34,8 +34,10 @@ fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
 pub(super) fn truth(value: &Value<'_>) -> Result<bool> {
     match value.as_slice::<bool>()? {
         &[truth] => Ok(truth),
-        _ => Err(Error::new(ErrorKind::WrongShape, "a condition must be one truth value")
-            .actual(shape_text(value.shape()))),
+        _ => {
+            Err(Error::new(ErrorKind::WrongShape, "a condition must be one truth value")
+                .actual(shape_text(value.shape())))
+        }
     }
 }
 

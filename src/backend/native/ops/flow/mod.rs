@@ -14,10 +14,5 @@ mod tests;
 use super::Group;
 
 /// The operators of this module, by domain.
-pub(super) const GROUPS: &[(&str, Group)] = &[
-    ("", branch::GROUP),
-    ("", looped::GROUP),
-    ("", optional::GROUP),
-    ("", scan::GROUP),
-    ("", sequence::GROUP),
-];
+pub(super) const GROUPS: &[(&str, Group)] =
+    &[("", branch::GROUP), ("", looped::GROUP), ("", optional::GROUP), ("", scan::GROUP), ("", sequence::GROUP)];

@@ -179,7 +179,8 @@ impl Scan {
 
     /// Version 8: every sequence of the batch by itself, as long as input 0 says, the rest of its outputs zero.
     fn scan_batch<'v>(&self, args: &Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
-        let bad = || Error::new(ErrorKind::WrongShape, "inputs of Scan must be (batch, length, ...), states (batch, ...)");
+        let bad =
+            || Error::new(ErrorKind::WrongShape, "inputs of Scan must be (batch, length, ...), states (batch, ...)");
         let of = |i: usize| args.get(1 + i);
         let first = of(self.states)?.shape();
         let &[batch, length, ..] = first else { return Err(bad()) };

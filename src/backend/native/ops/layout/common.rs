@@ -296,7 +296,11 @@ pub(in crate::backend::native::ops) fn move_axis<'v>(
 }
 
 /// `value` with its axes in this order.
-pub(in crate::backend::native::ops) fn permuted<'v>(value: &Value<'_>, order: &[usize], cx: &mut Scratch) -> Result<Value<'v>> {
+pub(in crate::backend::native::ops) fn permuted<'v>(
+    value: &Value<'_>,
+    order: &[usize],
+    cx: &mut Scratch,
+) -> Result<Value<'v>> {
     let from = strides(value.shape());
     let shape: Shape = order.iter().map(|&a| value.shape()[a]).collect();
     let walk = Walk { start: 0, dims: shape.clone(), strides: order.iter().map(|&a| from[a]).collect() };

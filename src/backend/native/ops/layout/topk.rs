@@ -31,11 +31,7 @@ fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
         Some(k) if k.len() != 1 => return Err(node.malformed("the k of TopK must be one number")),
         _ => {}
     }
-    Ok(Box::new(TopK {
-        k,
-        axis: node.int_or("axis", -1)?,
-        largest: node.flag("largest", true)?,
-    }))
+    Ok(Box::new(TopK { k, axis: node.int_or("axis", -1)?, largest: node.flag("largest", true)? }))
 }
 
 /// The most elements kept in order while scanning; more are selected and then sorted.
