@@ -8,13 +8,13 @@ use smallvec::smallvec;
 use super::axes::{self, Axes};
 use super::broadcast::Plan;
 use super::cast;
-use super::dispatch::{self, numbers};
+use super::dispatch::numbers;
 use super::num::{Float, Num};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
-use crate::backend::native::value::{Data, Shape, Value};
-use crate::{DType, Error, ErrorKind, Result};
+use crate::backend::native::value::{Data, Value};
+use crate::{DType, Result};
 
 pub(super) const GROUP: Group = &[
     ("ReduceSum", build::<Sum>),
@@ -259,14 +259,19 @@ pub(super) fn fold<T: Num, F: Fold>(items: &[T], shape: &[usize], kept: &[usize]
     } else {
         out.resize(count, F::start());
     }
-    Plan::new(shape, [shape, kept]).runs(|[i, o], n, [_, step]| {
-        let run = &items[i..i + n];
-        if step == 0 {
-            out[o] = F::join(out[o], fold_run::<T, F>(run));
-        } else {
-            out[o..o + n].iter_mut().zip(run).for_each(|(all, &x)| *all = F::join(*all, F::map(x)));
-        }
-    });
+    let plan = Plan::new(shape, [shape, kept]);
+    if let Some(n) = plan.one_element_a_row() {
+        out.iter_mut().zip(items.chunks_exact(n)).for_each(|(all, run)| *all = F::join(*all, fold_run::<T, F>(run)));
+    } else {
+        plan.runs(|[i, o], n, [_, step]| {
+            let run = &items[i..i + n];
+            if step == 0 {
+                out[o] = F::join(out[o], fold_run::<T, F>(run));
+            } else {
+                out[o..o + n].iter_mut().zip(run).for_each(|(all, &x)| *all = F::join(*all, F::map(x)));
+            }
+        });
+    }
     let per_group = items.len().checked_div(count).unwrap_or(0);
     out.iter_mut().for_each(|all| *all = F::finish(*all, per_group));
 }
