@@ -47,12 +47,16 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
     let initialised: HashSet<&str> = graph.initializer.iter().filter_map(|t| t.name.as_deref()).collect();
     let inputs: Vec<_> =
         graph.input.iter().filter(|i| !initialised.contains(i.name.as_deref().unwrap_or_default())).collect();
+    unique(inputs.iter().map(|i| i.name.as_deref().unwrap_or_default()), "two inputs of the graph have the same name")?;
     let declared = analyze::declared(&inputs, &program)?;
     let outputs: Vec<_> = names
         .iter()
         .filter_map(|name| graph.output.iter().find(|o| o.name.as_deref().unwrap_or_default() == name))
         .collect();
     let analysis = analyze::analyze(&program, declared, &outputs, limits)?;
+    // Here and not before: the elements of a sequence get names of their own.
+    let named = analysis.signature.outputs().iter().map(|o| o.name().as_str());
+    unique(named, "two outputs of the graph have the same name")?;
     let pool = match loader.threads {
         0 | 1 => None,
         n => Some(rayon::ThreadPoolBuilder::new().num_threads(n).build().map_err(|e| {
@@ -73,6 +77,17 @@ fn domain(name: Option<&str>) -> &str {
     }
 }
 
+/// Refuses names that are there twice.
+fn unique<'n>(names: impl Iterator<Item = &'n str>, message: &str) -> Result<()> {
+    let mut seen = HashSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(Error::new(ErrorKind::Malformed, message).tensor(name));
+        }
+    }
+    Ok(())
+}
+
 /// The names of the outputs to give.
 fn wanted(graph: &GraphProto, chosen: Option<&[String]>) -> Result<Vec<String>> {
     let all: Vec<String> = graph.output.iter().map(|o| o.name.clone().unwrap_or_default()).collect();
@@ -84,6 +99,9 @@ fn wanted(graph: &GraphProto, chosen: Option<&[String]>) -> Result<Vec<String>> 
         Some(name) => Err(Error::new(ErrorKind::UnknownTensor, "the model has no output of this name")
             .tensor(name)
             .expected(all.join(", "))),
+        None if (1..chosen.len()).any(|i| chosen[..i].contains(&chosen[i])) => {
+            Err(Error::new(ErrorKind::InvalidArgument, "an output is asked for twice").actual(chosen.join(", ")))
+        }
         None if chosen.is_empty() => {
             Err(Error::new(ErrorKind::InvalidArgument, "no output is asked for").expected(all.join(", ")))
         }
