@@ -98,13 +98,13 @@ impl Body {
 
     /// The outputs for all inputs, captured ones included.
     pub(super) fn run<'x>(&'x self, inputs: Vec<Value<'x>>, cx: &mut Scratch) -> Result<Outs<'x>> {
-        if cx.probing { self.run_probing(inputs, cx) } else { self.subgraph.program.run(inputs, cx) }
+        if cx.dry { self.run_probing(inputs, cx) } else { self.subgraph.program.run(inputs, cx) }
     }
 
     /// The outputs of iteration `i` of a loop, whose cost is charged.
     pub(super) fn iterate<'x>(&'x self, i: usize, inputs: Vec<Value<'x>>, cx: &mut Scratch) -> Result<Outs<'x>> {
         cx.charge(self.cost.load(Ordering::Relaxed))?;
-        if i < FIRST_MEASURED || !i.is_power_of_two() || cx.probing {
+        if i < FIRST_MEASURED || !i.is_power_of_two() || cx.dry {
             return self.run(inputs, cx);
         }
         let mut made = 0;
