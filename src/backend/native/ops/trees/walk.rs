@@ -1,26 +1,29 @@
 //! Rows through packed trees.
 //!
-//! A step of one row waits for its node and its feature, so eight rows (or, for a row alone, eight trees) take their
-//! steps together. Trees are the outer loop over a block of rows small enough for the first-level cache; every row
+//! The first levels of a tree are not walked: all their tests are asked of sixteen rows at once (see [`head`](super::head)),
+//! which is all there is to most boosted trees. Below, a step of one row waits for its node and its feature, so eight
+//! rows (or, for a row alone, eight trees) take their steps together. Trees are the outer loop over a block of rows small enough for the first-level cache; every row
 //! meets the trees in their order, so sums do not depend on how rows are grouped.
 
 use super::forest::{Forest, Vote};
 use super::number::Number;
+use super::head::Head;
 use super::pack::{Packed, Packer, Place, Small, Tree, Wide};
 use crate::Result;
+use crate::kernel::{self, EXITS, GROUP, Isa, Test};
 
 /// Rows, or trees, in flight.
 const LANES: usize = 8;
+/// So many rows at the end are walked one by one.
+const FEW: usize = 4;
 /// The bytes of a block of rows.
 const BLOCK_BYTES: usize = 16 << 10;
 
 /// A packed forest.
 #[derive(Debug)]
-pub(super) struct Engine<T> {
+pub(super) struct Engine<T: Engines> {
     nodes: Nodes<T>,
-    trees: Vec<Span>,
-    /// Whether NaN goes below in any node, so that rows must be searched for it.
-    nan_matters: bool,
+    trees: Trees<T>,
     features: usize,
     leaves: Leaves<T>,
     targets: usize,
@@ -28,9 +31,20 @@ pub(super) struct Engine<T> {
 
 /// All trees' nodes, one after another.
 #[derive(Debug)]
-enum Nodes<T> {
-    Small(Vec<Small>),
+enum Nodes<T: Engines> {
+    Narrow(Vec<T::Narrow>),
     Wide(Vec<Wide<T>>),
+}
+
+/// The trees of a forest.
+#[derive(Debug)]
+struct Trees<T> {
+    spans: Vec<Span>,
+    heads: Vec<Head>,
+    /// The tests of all heads.
+    tests: Vec<Test<T>>,
+    /// Whether NaN goes below in any node, so that rows must be searched for it.
+    nan_matters: bool,
 }
 
 /// One tree among the nodes.
@@ -38,7 +52,6 @@ enum Nodes<T> {
 struct Span {
     from: usize,
     to: usize,
-    shallow: usize,
     deep: usize,
 }
 
@@ -61,30 +74,17 @@ enum Leaves<T> {
     },
 }
 
-/// A number type with the forms its packed nodes can take.
+/// A number type with the smallest form of its packed nodes.
 pub(super) trait Engines: Number {
-    /// Whether [`Small`] nodes hold this type.
-    fn small(places: impl Iterator<Item = (usize, Place<Self>)>) -> Option<Vec<Small>>;
-    /// Rows of this type as those that [`Small`] nodes read.
-    fn as_small(rows: &[Self]) -> &[f32];
+    type Narrow: Packed<Self>;
 }
 
 impl Engines for f32 {
-    fn small(places: impl Iterator<Item = (usize, Place<f32>)>) -> Option<Vec<Small>> {
-        Some(places.map(|(at, place)| place.packed(at)).collect())
-    }
-    fn as_small(rows: &[f32]) -> &[f32] {
-        rows
-    }
+    type Narrow = Small;
 }
 
 impl Engines for f64 {
-    fn small(_places: impl Iterator<Item = (usize, Place<f64>)>) -> Option<Vec<Small>> {
-        None
-    }
-    fn as_small(_rows: &[f64]) -> &[f32] {
-        &[]
-    }
+    type Narrow = Wide<f64>;
 }
 
 impl<T: Engines> Engine<T> {
@@ -97,22 +97,26 @@ impl<T: Engines> Engine<T> {
         let trees = forest.roots.iter().map(|&root| packer.tree(root)).collect::<Result<Vec<_>>>()?;
         let mut spans = Vec::with_capacity(trees.len());
         let mut from = 0;
+        let (mut heads, mut tests) = (Vec::with_capacity(trees.len()), Vec::new());
         for tree in &trees {
             let to = from + tree.places.len();
-            spans.push(Span { from, to, shallow: tree.shallow, deep: tree.deep });
+            spans.push(Span { from, to, deep: tree.heights[0] as usize });
+            heads.push(Head::new(tree, &mut tests));
             from = to;
         }
         let features = forest.features();
         let places = || trees.iter().flat_map(|t| t.places.iter().copied().enumerate());
-        let fits = features <= Small::FEATURES && trees.iter().all(|t| t.places.len() <= Small::NODES);
-        let small = if fits { T::small(places()) } else { None };
-        let nodes = match small {
-            Some(nodes) => Nodes::Small(nodes),
-            None => Nodes::Wide(places().map(|(at, place)| place.packed(at)).collect()),
+        let fits =
+            features <= T::Narrow::FEATURES && trees.iter().all(|t| t.places.len() <= <T::Narrow as Packed<T>>::NODES);
+        let nodes = if fits {
+            Nodes::Narrow(places().map(|(at, place)| place.packed(at)).collect())
+        } else {
+            Nodes::Wide(places().map(|(at, place)| place.packed(at)).collect())
         };
         let nan_matters = places().any(|(_, p)| matches!(p, Place::Branch { nan_left: true, .. }));
         let leaves = if each_vote { Leaves::sparse(forest, &trees) } else { Leaves::of(forest, &trees) };
-        Ok(Self { nodes, trees: spans, nan_matters, features, leaves, targets: forest.targets })
+        let trees = Trees { spans, heads, tests, nan_matters };
+        Ok(Self { nodes, trees, features, leaves, targets: forest.targets })
     }
 
     /// The sums of the leaves' votes: `x` (m, n) gives (m, targets), added to `sums`.
@@ -156,8 +160,8 @@ impl<T: Engines> Engine<T> {
     fn leaves_of(&self, x: &[T], n: usize, visit: impl FnMut(usize, usize, usize)) {
         debug_assert!(n >= self.features);
         match &self.nodes {
-            Nodes::Small(nodes) => blocks(nodes, &self.trees, self.nan_matters, T::as_small(x), n, visit),
-            Nodes::Wide(nodes) => blocks(nodes, &self.trees, self.nan_matters, x, n, visit),
+            Nodes::Narrow(nodes) => blocks(nodes, &self.trees, x, n, visit),
+            Nodes::Wide(nodes) => blocks(nodes, &self.trees, x, n, visit),
         }
     }
 }
@@ -166,61 +170,108 @@ impl<T: Engines> Engine<T> {
 #[inline(always)]
 fn blocks<T: Number, N: Packed<T>>(
     nodes: &[N],
-    trees: &[Span],
-    nan_matters: bool,
+    trees: &Trees<T>,
     x: &[T],
     n: usize,
     mut visit: impl FnMut(usize, usize, usize),
 ) {
-    let rows = (BLOCK_BYTES / (n.max(1) * size_of::<T>())).clamp(LANES, 1024) / LANES * LANES;
-    for (b, block) in x.chunks(rows * n.max(1)).enumerate() {
-        let first = b * rows;
-        let visit = |row: usize, tree: usize, leaf: usize| visit(first + row, tree, leaf);
-        if nan_matters && block.iter().any(|x| x.is_nan()) {
-            block_of_rows::<true, T, N>(nodes, trees, block, n, visit);
+    let isa = Isa::best();
+    let n = n.max(1);
+    let groups = (BLOCK_BYTES / (n * size_of::<T>() * GROUP)).clamp(1, 64);
+    let mut columns = Vec::new();
+    let mut exits = vec![[0u8; GROUP]; groups];
+    for (b, block) in x.chunks(groups * GROUP * n).enumerate() {
+        let first = b * groups * GROUP;
+        let has_nan = trees.nan_matters && block.iter().any(|x| x.is_nan());
+        let rows = block.len() / n;
+        // A few rows alone are not worth a group.
+        let grouped = if rows % GROUP < FEW { rows / GROUP * GROUP } else { rows };
+        transpose(&block[..grouped * n], n, &mut columns);
+        let visit = &mut |row: usize, tree: usize, leaf: usize| visit(first + row, tree, leaf);
+        if has_nan {
+            grouped_rows::<true, T, N>(isa, nodes, trees, &columns, n, grouped, &mut exits, visit);
         } else {
-            block_of_rows::<false, T, N>(nodes, trees, block, n, visit);
+            grouped_rows::<false, T, N>(isa, nodes, trees, &columns, n, grouped, &mut exits, visit);
+        }
+        for (r, row) in block[grouped * n..].chunks_exact(n).enumerate() {
+            if has_nan {
+                one_row::<true, T, N>(nodes, &trees.spans, row, |tree, leaf| visit(grouped + r, tree, leaf));
+            } else {
+                one_row::<false, T, N>(nodes, &trees.spans, row, |tree, leaf| visit(grouped + r, tree, leaf));
+            }
         }
     }
 }
 
-#[inline(always)]
-fn block_of_rows<const NAN: bool, T: Number, N: Packed<T>>(
-    nodes: &[N],
-    trees: &[Span],
-    x: &[T],
-    n: usize,
-    mut visit: impl FnMut(usize, usize, usize),
-) {
-    let groups = x.chunks_exact(LANES * n);
-    let rest = groups.remainder();
-    let first = (x.len() - rest.len()) / n;
-    for (t, span) in trees.iter().enumerate() {
-        let nodes = &nodes[span.from..span.to];
-        for (g, group) in groups.clone().enumerate() {
-            let rows: [&[T]; LANES] = std::array::from_fn(|l| &group[l * n..(l + 1) * n]);
-            let mut at = [0usize; LANES];
-            for _ in 0..span.shallow {
-                for (at, row) in at.iter_mut().zip(rows) {
-                    *at = nodes[*at].step::<NAN>(row);
-                }
-            }
-            for _ in span.shallow..span.deep {
-                let before = at;
-                for (at, row) in at.iter_mut().zip(rows) {
-                    *at = nodes[*at].step::<NAN>(row);
-                }
-                if at == before {
-                    break;
-                }
-            }
-            for (l, at) in at.into_iter().enumerate() {
-                visit(g * LANES + l, t, span.from + at);
+/// Lays rows out in groups, each feature of a group side by side; the last row fills a last group up.
+fn transpose<T: Number>(x: &[T], n: usize, columns: &mut Vec<[T; GROUP]>) {
+    columns.clear();
+    for group in x.chunks(GROUP * n) {
+        let at = columns.len();
+        columns.resize(at + n, [T::ZERO; GROUP]);
+        let columns = &mut columns[at..];
+        for (l, row) in group.chunks_exact(n).enumerate() {
+            for (column, x) in columns.iter_mut().zip(row) {
+                column[l] = *x;
             }
         }
     }
-    for (r, row) in rest.chunks_exact(n).enumerate() {
-        one_row::<NAN, T, N>(nodes, trees, row, |tree, leaf| visit(first + r, tree, leaf));
+}
+
+/// Groups of rows through tree after tree.
+#[allow(clippy::too_many_arguments, reason = "one loop nest with its buffers")]
+#[inline(always)]
+fn grouped_rows<const NAN: bool, T: Number, N: Packed<T>>(
+    isa: Isa,
+    nodes: &[N],
+    trees: &Trees<T>,
+    columns: &[[T; GROUP]],
+    n: usize,
+    rows: usize,
+    exits: &mut [[u8; GROUP]],
+    visit: &mut impl FnMut(usize, usize, usize),
+) {
+    for (t, (span, head)) in trees.spans.iter().zip(&trees.heads).enumerate() {
+        let nodes = &nodes[span.from..span.to];
+        let (plain, lenient) = trees.tests[head.tests.0..head.tests.1].split_at(head.plain);
+        kernel::exits(isa, plain, lenient, columns, n, exits);
+        for (g, (columns, exits)) in columns.chunks_exact(n).zip(exits.iter()).enumerate() {
+            let first = g * GROUP;
+            let real = (rows - first).min(GROUP);
+            let mut at = exits.map(|e| head.places[usize::from(e) % EXITS]);
+            if head.rest > 0 {
+                for half in 0..GROUP / LANES {
+                    let at: &mut [u32; LANES] = (&mut at[half * LANES..(half + 1) * LANES])
+                        .try_into()
+                        .expect("a group is a whole number of lanes");
+                    descend::<NAN, T, N>(nodes, columns, half * LANES, head.rest, at);
+                }
+            }
+            for (l, at) in at[..real].iter().enumerate() {
+                visit(first + l, t, span.from + *at as usize);
+            }
+        }
+    }
+}
+
+/// Takes the rows `first..first + LANES` of a group at most `steps` steps further.
+#[inline(always)]
+fn descend<const NAN: bool, T: Number, N: Packed<T>>(
+    nodes: &[N],
+    columns: &[[T; GROUP]],
+    first: usize,
+    steps: usize,
+    at: &mut [u32; LANES],
+) {
+    for _ in 0..steps {
+        let before = *at;
+        for l in 0..LANES {
+            let node = nodes[at[l] as usize];
+            at[l] = node.step::<NAN>(columns[node.feature()][first + l]);
+        }
+        if *at == before {
+            break;
+        }
     }
 }
 
@@ -232,6 +283,10 @@ fn one_row<const NAN: bool, T: Number, N: Packed<T>>(
     row: &[T],
     mut visit: impl FnMut(usize, usize),
 ) {
+    let step = |at: usize| {
+        let node = nodes[at];
+        node.step::<NAN>(row[node.feature()]) as usize
+    };
     let mut groups = trees.chunks_exact(LANES);
     let mut t = 0;
     for group in groups.by_ref() {
@@ -241,7 +296,7 @@ fn one_row<const NAN: bool, T: Number, N: Packed<T>>(
         for _ in 0..deep {
             let before = at;
             for (at, span) in at.iter_mut().zip(group) {
-                *at = nodes[span.from + *at].step::<NAN>(row);
+                *at = step(span.from + *at);
             }
             if at == before {
                 break;
@@ -255,7 +310,7 @@ fn one_row<const NAN: bool, T: Number, N: Packed<T>>(
     for span in groups.remainder() {
         let mut at = 0;
         for _ in 0..span.deep {
-            let next = nodes[span.from + at].step::<NAN>(row);
+            let next = step(span.from + at);
             if next == at {
                 break;
             }
