@@ -15,7 +15,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use exits::{EXITS, GROUP, Test, exits};
+pub(crate) use exits::{GROUP, SECTION, Section, Test, exits, worthwhile_exits};
 pub(crate) use exp::{exp_in_place, logistic_in_place};
 pub(crate) use gemm::Packed;
 pub(crate) use isa::Isa;
