@@ -1,6 +1,7 @@
 //! The conformance suite on what the crate hands out: models built in code, composed models, wrappers, and every file
 //! of the zoos.
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod common;
 
 use std::fs;

@@ -16,19 +16,12 @@ pub(super) const GROUP: Group = &[("ArgMax", |n| build(n, true)), ("ArgMin", |n|
 /// The index of the largest or smallest element along an axis. Elements are compared in order with the best one so far,
 /// so that NaN at the start wins and loses elsewhere, as in ONNX Runtime.
 #[derive(Debug)]
-pub(crate) struct ArgExtreme {
+struct ArgExtreme {
     largest: bool,
     axis: i64,
     keep: bool,
     /// Whether the last one of equal elements counts, not the first.
     last: bool,
-}
-
-impl ArgExtreme {
-    /// Whether it is the first of the largest elements along `axis`, and the axis is left out.
-    pub(crate) fn is_plain_argmax(&self, axis: i64) -> bool {
-        self.largest && !self.last && !self.keep && self.axis == axis
-    }
 }
 
 fn build(node: &Node<'_>, largest: bool) -> Result<Box<dyn Op>> {

@@ -115,6 +115,7 @@ fn modulo(node: &Node<'_>) -> Result<Box<dyn Op>> {
     if node.flag("fmod", false)? { build::<Remainder>(node) } else { build::<Modulo>(node) }
 }
 
+#[allow(dead_code, reason = "for the operators of other groups that take this one in")]
 impl<P: Pairing> Binary<P> {
     /// The operand that is constant and not aligned in an old way, if one is.
     pub(crate) fn constant(&self) -> Option<(&Value<'static>, Side)> {

@@ -78,8 +78,10 @@ impl FloatWork for Softmax {
     fn work<F: Float>(&self, items: &mut [F], shape: &[usize], _cx: &mut Scratch) -> Result<()> {
         let [_, along, after] = self.groups(shape)?;
         match self.kind {
-            Kind::Soft => groups(items, along, after, softmax),
-            Kind::Log => groups(items, along, after, log_softmax),
+            Kind::Soft if after == 1 => softmax_rows(items, along),
+            Kind::Log if after == 1 => log_softmax_rows(items, along),
+            Kind::Soft => groups(items, along, after, |run| softmax_rows(run, along)),
+            Kind::Log => groups(items, along, after, |run| log_softmax_rows(run, along)),
             Kind::Hard => groups(items, along, after, hardmax),
         }
         Ok(())
@@ -105,19 +107,46 @@ pub(super) fn groups<F: Float>(items: &mut [F], along: usize, after: usize, f: i
     }
 }
 
-/// e^x over its sum, in place. The largest element is taken off before, so that nothing overflows.
-pub(crate) fn softmax<F: Float>(run: &mut [F]) {
-    let most = reduce::fold_run::<F, Max>(run);
-    run.iter_mut().for_each(|x| *x = x.minus(most).exp());
-    let scale = F::ONE.over(total(run, |x| x));
-    run.iter_mut().for_each(|x| *x = x.times(scale));
+/// Takes the largest element of each row of `n` off all of it, so that no power overflows.
+#[inline(always)]
+fn lowered<F: Float>(items: &mut [F], n: usize) {
+    for run in items.chunks_exact_mut(n) {
+        let most = reduce::fold_run::<F, Max>(run);
+        run.iter_mut().for_each(|x| *x = x.minus(most));
+    }
 }
 
-/// x - ln(sum of e^x), in place.
-fn log_softmax<F: Float>(run: &mut [F]) {
-    let most = reduce::fold_run::<F, Max>(run);
-    let sum = total(run, |x| x.minus(most).exp()).ln();
-    run.iter_mut().for_each(|x| *x = x.minus(most).minus(sum));
+/// e^x over its sum, in place, for rows of `n` elements.
+pub(crate) fn softmax_rows<F: Float>(items: &mut [F], n: usize) {
+    if n == 0 {
+        return;
+    }
+    lowered(items, n);
+    // All rows at once: they may be shorter than a register.
+    items.iter_mut().for_each(|x| *x = x.exp());
+    for run in items.chunks_exact_mut(n) {
+        let scale = F::ONE.over(total(run, |x| x));
+        run.iter_mut().for_each(|x| *x = x.times(scale));
+    }
+}
+
+/// x - ln(sum of e^x), in place, for rows of `n` elements.
+fn log_softmax_rows<F: Float>(items: &mut [F], n: usize) {
+    /// Elements whose powers are kept at a time.
+    const BLOCK: usize = 4096;
+    if n == 0 {
+        return;
+    }
+    lowered(items, n);
+    let mut powers = Vec::with_capacity(items.len().min(BLOCK.max(n)));
+    for block in items.chunks_mut((BLOCK / n).max(1) * n) {
+        powers.clear();
+        powers.extend(block.iter().map(|x| x.exp()));
+        for (run, powers) in block.chunks_exact_mut(n).zip(powers.chunks_exact(n)) {
+            let sum = total(powers, |x| x).ln();
+            run.iter_mut().for_each(|x| *x = x.minus(sum));
+        }
+    }
 }
 
 /// 1 for the first of the largest elements, 0 for the others; only zeros when the first element is NaN.
