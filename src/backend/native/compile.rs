@@ -16,6 +16,10 @@ use crate::{Error, ErrorKind, Limits, Result};
 /// A constant that folding makes is at most this large; what is larger is computed at every call instead.
 const MAX_FOLDED_ELEMENTS: usize = 1 << 24;
 
+/// The key under which a node carries the version of its operator set, where that is not the model's: nodes of a
+/// function that imports another one.
+pub(super) const OPSET_PROPERTY: &str = "modelberth.opset";
+
 /// What all graphs of one file share.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -63,7 +67,8 @@ impl Scope<'_> {
         self.names.contains_key(name) || self.parent.is_some_and(|p| p.sees(name))
     }
 
-    fn constant(&self, name: &str) -> Option<&Value<'static>> {
+    /// The value of `name`, if it is constant.
+    pub(super) fn constant(&self, name: &str) -> Option<&Value<'static>> {
         match self.names.get(name) {
             Some(Binding::Constant(at)) => self.constants.get(*at as usize),
             Some(Binding::Slot(_)) => None,
@@ -221,7 +226,9 @@ impl<'g> Building<'g> {
                 })
                 .collect();
             let domain = proto.operator_domain();
-            let opset = match self.context.opsets.get(domain) {
+            let own = proto.metadata_props.iter().find(|p| p.key.as_deref() == Some(OPSET_PROPERTY));
+            let own = own.and_then(|p| p.value.as_deref()?.parse::<i64>().ok());
+            let opset = match own.as_ref().or(self.context.opsets.get(domain)) {
                 Some(version) => *version,
                 // Some exporters forget to import the domains beside the standard one.
                 None if !domain.is_empty() => 1,

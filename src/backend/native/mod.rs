@@ -7,6 +7,7 @@
 mod analyze;
 mod compile;
 mod fuse;
+mod inline;
 mod model;
 mod node;
 mod op;

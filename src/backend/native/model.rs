@@ -31,6 +31,8 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
     let graph = proto.graph.as_deref().ok_or_else(|| {
         Error::new(ErrorKind::Malformed, "the ONNX file holds no graph; it is truncated or of another kind")
     })?;
+    let inlined = super::inline::inline_functions(&proto)?;
+    let graph = inlined.as_ref().unwrap_or(graph);
     let context = Context {
         opsets: proto
             .opset_import
@@ -38,7 +40,7 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
             .map(|o| (domain(o.domain.as_deref()).to_owned(), o.version.unwrap_or(1)))
             .collect(),
         limits: *limits,
-        external: source.directory.as_ref().map(ExternalData::new),
+        external: source.external(),
     };
     let names = wanted(graph, loader.outputs.as_deref())?;
     let program = compile::compile(&context, graph, Some(&names), None)?.program;
@@ -46,7 +48,11 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
     let inputs: Vec<_> =
         graph.input.iter().filter(|i| !initialised.contains(i.name.as_deref().unwrap_or_default())).collect();
     let declared = analyze::declared(&inputs, &program)?;
-    let analysis = analyze::analyze(&program, declared, &names, limits)?;
+    let outputs: Vec<_> = names
+        .iter()
+        .filter_map(|name| graph.output.iter().find(|o| o.name.as_deref().unwrap_or_default() == name))
+        .collect();
+    let analysis = analyze::analyze(&program, declared, &outputs, limits)?;
     let pool = match loader.threads {
         0 | 1 => None,
         n => Some(rayon::ThreadPoolBuilder::new().num_threads(n).build().map_err(|e| {
@@ -131,12 +137,8 @@ fn describe(
 
 fn artifact(source: &Source, external: Option<&ExternalData>) -> Result<Artifact> {
     let mut files = vec![ArtifactFile::in_memory(source.name.as_str(), Arc::clone(&source.bytes))];
-    if let (Some(external), Some(directory)) = (external, &source.directory) {
-        for path in external.used() {
-            let location = directory.join(&path);
-            let bytes = std::fs::read(&location).map_err(|e| Error::from(e).model(location.display()))?;
-            files.push(ArtifactFile::on_disk(path, location, crate::Digest::of(&bytes), bytes.len() as u64));
-        }
+    for path in external.map(ExternalData::used).unwrap_or_default() {
+        files.push(source.file(&path)?);
     }
     Ok(Artifact { format: "onnx".to_owned(), files })
 }

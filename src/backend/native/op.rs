@@ -167,21 +167,28 @@ impl<'v> Args<'_, 'v> {
     /// # Errors
     /// [`ErrorKind::Malformed`] when it was left out.
     pub(crate) fn take(&mut self, i: usize) -> Result<Value<'v>> {
+        if let Some(index) = self.free_slot(i) {
+            return Ok(std::mem::take(&mut self.slots[index]));
+        }
         match self.args.get(i) {
-            Some(&Arg::Slot { index, last: true })
-                if self
-                    .args
-                    .iter()
-                    .filter(|a| matches!(a, Arg::Slot { index: other, .. } if *other == index))
-                    .count()
-                    == 1 =>
-            {
-                Ok(std::mem::take(&mut self.slots[index as usize]))
-            }
             Some(&Arg::Slot { index, .. }) => Ok(self.slots[index as usize].clone()),
             Some(&Arg::Constant(at)) => Ok(self.constants[at as usize].as_view()),
             Some(Arg::Absent) | None => Err(absent(i)),
         }
+    }
+
+    /// Input `i` out of its slot, when this step is its last user and its elements are owned, so that they can be
+    /// changed in place; else it stays where it is, for [`get`](Self::get).
+    pub(crate) fn take_owned(&mut self, i: usize) -> Option<Value<'v>> {
+        let index = self.free_slot(i)?;
+        self.slots[index].is_owned().then(|| std::mem::take(&mut self.slots[index]))
+    }
+
+    /// The slot of input `i`, if nobody needs it after this step and no other input of the step is the same.
+    fn free_slot(&self, i: usize) -> Option<usize> {
+        let Some(&Arg::Slot { index, last: true }) = self.args.get(i) else { return None };
+        let same = |a: &&Arg| matches!(a, Arg::Slot { index: other, .. } if *other == index);
+        (self.args.iter().filter(same).count() == 1).then_some(index as usize)
     }
 }
 
@@ -197,9 +204,15 @@ pub(crate) struct Scratch {
     pub(crate) limits: Limits,
     /// How deep the subgraphs are nested.
     pub(crate) depth: usize,
-    /// Whether the values are made up, so that none of them may be refused for what it is.
+    /// Whether this is a dry run on made-up values: none may be refused for what it is, and subgraphs keep the shapes
+    /// they see.
     pub(crate) dry: bool,
+    /// What loops have cost since the outermost of them began, in elements.
+    work: usize,
 }
+
+/// What an iteration of a loop costs at least, in elements.
+const ITERATION_COST: usize = 64;
 
 /// Free buffers kept per element type; more are given back to the allocator.
 const POOLED_BUFFERS: usize = 8;
@@ -240,6 +253,30 @@ impl Scratch {
             buffer.clear();
             pool.push(buffer);
         }
+    }
+
+    /// Runs `f`, the subgraphs of an operator, one level deeper.
+    pub(crate) fn nested<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        if self.depth == 0 {
+            self.work = 0;
+        }
+        self.depth += 1;
+        let answer = f(self);
+        self.depth -= 1;
+        answer
+    }
+
+    /// Counts an iteration of a loop that makes `elements` elements.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LimitExceeded`] when the loops have made more elements than one tensor may have.
+    pub(crate) fn charge(&mut self, elements: usize) -> Result<()> {
+        self.work = self.work.saturating_add(elements).saturating_add(ITERATION_COST);
+        if self.work > self.limits.max_elements {
+            return Err(Error::new(ErrorKind::LimitExceeded, "the loops of the graph run longer than `Limits` allow")
+                .expected(format!("at most {} elements in all iterations", self.limits.max_elements)));
+        }
+        Ok(())
     }
 
     /// The number of elements of `shape`, if the limits allow a tensor of this size. Every operator whose output can be
