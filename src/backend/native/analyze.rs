@@ -7,8 +7,9 @@
 use super::op::{Arg, Flow, Op, Scratch};
 use super::program::Program;
 use super::value::{Shape, Value};
-use crate::onnx::{DimensionValue, TypeValue, ValueInfoProto, data_type};
-use crate::{DType, Dim, Error, ErrorKind, Limits, Result, Signature, TensorSpec};
+use crate::backend::declared::{Declared, Hint, widen};
+use crate::onnx::ValueInfoProto;
+use crate::{Dim, Error, ErrorKind, Limits, Result, Signature, Tensor, TensorSpec};
 
 /// The two batch sizes of the dry runs.
 const PROBES: [usize; 2] = [2, 3];
@@ -51,93 +52,15 @@ pub(super) struct Analysis {
     pub(super) notes: Vec<String>,
 }
 
-/// An input as the file declares it.
-pub(super) struct Declared {
-    name: String,
-    dtype: DType,
-    dims: Vec<Dim>,
-    /// Whether axis 0 is declared as exactly 1.
-    one: bool,
-    features: Vec<String>,
-    categories: Vec<Vec<String>>,
-}
-
-impl Declared {
-    fn spec(&self) -> TensorSpec {
-        TensorSpec::new(self.name.as_str(), self.dtype, self.dims.clone())
-            .with_features(self.features.clone())
-            .with_categories(self.categories.clone())
-    }
-}
-
 /// Reads the declared inputs; `program` tells what the file leaves open.
 pub(super) fn declared(inputs: &[&ValueInfoProto], program: &Program) -> Result<Vec<Declared>> {
-    let mut batch_name: Option<String> = None;
-    inputs
-        .iter()
-        .enumerate()
-        .map(|(i, info)| {
-            let name = info.name.clone().unwrap_or_default();
-            let bad = |kind, message: &str| Error::new(kind, message).tensor(&name);
-            let value = match &info.r#type {
-                Some(t) => t.value()?,
-                None => None,
-            };
-            let tensor = match value {
-                Some(TypeValue::Tensor(tensor)) => tensor,
-                Some(_) => {
-                    return Err(bad(
-                        ErrorKind::Unsupported,
-                        "an input of the graph is a map, a sequence or optional; only tensors are taken",
-                    ));
-                }
-                None => return Err(bad(ErrorKind::Malformed, "an input of the graph has no type")),
-            };
-            let dtype = dtype(tensor.elem_type.unwrap_or(0)).ok_or_else(|| {
-                bad(ErrorKind::Unsupported, "an input of the graph has an element type that is not carried")
-                    .actual(data_type::name(tensor.elem_type.unwrap_or(0)))
-            })?;
-            let reader = Reader::of(program, i);
-            let width = reader.as_ref().and_then(|r| r.op.features());
-            let mut one = false;
-            let dims = match &tensor.shape {
-                None => vec![Dim::Batch, width.map_or(Dim::Any, Dim::Fixed)],
-                Some(shape) => {
-                    let rank = shape.dim.len();
-                    let mut dims = Vec::with_capacity(rank);
-                    for (axis, dim) in shape.dim.iter().enumerate() {
-                        let last_of_table = rank == 2 && axis == 1;
-                        dims.push(match dim.value() {
-                            DimensionValue::Fixed(-1) | DimensionValue::Unknown if axis == 0 => Dim::Batch,
-                            DimensionValue::Symbolic(symbol) if axis == 0 => {
-                                if *batch_name.get_or_insert_with(|| symbol.to_owned()) == symbol {
-                                    Dim::Batch
-                                } else {
-                                    Dim::Named(symbol.to_owned())
-                                }
-                            }
-                            DimensionValue::Fixed(-1) | DimensionValue::Unknown => {
-                                width.filter(|_| last_of_table).map_or(Dim::Any, Dim::Fixed)
-                            }
-                            DimensionValue::Symbolic(symbol) => width
-                                .filter(|_| last_of_table)
-                                .map_or_else(|| Dim::Named(symbol.to_owned()), Dim::Fixed),
-                            DimensionValue::Fixed(n) => {
-                                one |= axis == 0 && n == 1;
-                                Dim::Fixed(usize::try_from(n).map_err(|_| {
-                                    bad(ErrorKind::Malformed, "an input of the graph has a negative dimension")
-                                        .actual(n)
-                                })?)
-                            }
-                        });
-                    }
-                    dims
-                }
-            };
-            let categories = reader.as_ref().filter(|_| dtype == DType::String).and_then(|r| r.op.categories());
-            Ok(Declared { name, dtype, dims, one, features: Vec::new(), categories: categories.into_iter().collect() })
-        })
-        .collect()
+    crate::backend::declared::declared(inputs, |i| {
+        let reader = Reader::of(program, i);
+        Hint {
+            width: reader.as_ref().and_then(|r| r.op.features()),
+            categories: reader.as_ref().and_then(|r| r.op.categories()),
+        }
+    })
 }
 
 /// The first operator that reads a program's input, through steps that pass it on.
@@ -164,27 +87,6 @@ impl<'p> Reader<'p> {
             }
         }
     }
-}
-
-/// The element type of a code of [`data_type`].
-pub(crate) fn dtype(code: i32) -> Option<DType> {
-    Some(match code {
-        data_type::BOOL => DType::Bool,
-        data_type::UINT8 => DType::U8,
-        data_type::UINT16 => DType::U16,
-        data_type::UINT32 => DType::U32,
-        data_type::UINT64 => DType::U64,
-        data_type::INT8 => DType::I8,
-        data_type::INT16 => DType::I16,
-        data_type::INT32 => DType::I32,
-        data_type::INT64 => DType::I64,
-        data_type::FLOAT16 => DType::F16,
-        data_type::BFLOAT16 => DType::Bf16,
-        data_type::FLOAT => DType::F32,
-        data_type::DOUBLE => DType::F64,
-        data_type::STRING => DType::String,
-        _ => return None,
-    })
 }
 
 /// Runs `program` dry and tells what it is.
@@ -243,13 +145,6 @@ pub(super) fn analyze(
     })
 }
 
-/// Takes axis 0 of inputs declared (1, ...) for the batch.
-fn widen(inputs: &mut [Declared]) {
-    for input in inputs.iter_mut().filter(|d| d.one) {
-        input.dims[0] = Dim::Batch;
-    }
-}
-
 struct Prober<'p> {
     program: &'p Program,
     limits: &'p Limits,
@@ -280,7 +175,8 @@ impl Prober<'_> {
 
     fn run(&self, inputs: &[Declared], m: usize, seed: u64) -> Result<Run> {
         let mut scratch = self.scratch();
-        let values = inputs.iter().map(|d| made_up(d, m, seed, &scratch)).collect::<Result<Vec<_>>>()?;
+        let tensors = inputs.iter().map(|d| made_up(d, m, seed, &scratch.limits)).collect::<Result<Vec<_>>>()?;
+        let values = tensors.iter().map(Value::from_tensor).collect::<Result<Vec<_>>>()?;
         let (mut steps, mut elements) = (Vec::new(), values.iter().map(Value::len).sum());
         let mut watch = |_: usize, args: &[Option<std::borrow::Cow<'_, [usize]>>], outs: &[Value<'_>]| {
             let ins = args.iter().map(|a| a.as_ref().map_or_else(Shape::new, |s| Shape::from_slice(s))).collect();
@@ -406,7 +302,8 @@ impl Prober<'_> {
     fn rows_agree(&self, inputs: &[Declared], outputs: &[Output]) -> Result<bool> {
         const ROWS: usize = 3;
         let mut scratch = self.scratch();
-        let values = inputs.iter().map(|d| made_up(d, ROWS, 1, &scratch)).collect::<Result<Vec<_>>>()?;
+        let tensors = inputs.iter().map(|d| made_up(d, ROWS, 1, &scratch.limits)).collect::<Result<Vec<_>>>()?;
+        let values = tensors.iter().map(Value::from_tensor).collect::<Result<Vec<_>>>()?;
         let Ok(together) = self.program.run(values.iter().map(Value::as_view), &mut scratch) else { return Ok(false) };
         for row in 0..ROWS {
             let alone = inputs.iter().zip(&values).map(|(d, v)| {
@@ -445,43 +342,6 @@ fn close(a: &Value<'_>, b: &Value<'_>) -> bool {
     }
 }
 
-/// Numbers between 0 and 1 for floats, zeros for integers, known categories or empty text for strings.
-fn made_up(input: &Declared, m: usize, seed: u64, scratch: &Scratch) -> Result<Value<'static>> {
-    let shape: Shape = input
-        .dims
-        .iter()
-        .map(|dim| match dim {
-            Dim::Fixed(n) => *n,
-            Dim::Batch => m,
-            Dim::Named(_) | Dim::Any => FREE,
-        })
-        .collect();
-    let count = scratch.check_shape(&shape).map_err(|e| e.tensor(&input.name))?;
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66;
-    let mut unit = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 24) as f32
-    };
-    Ok(match input.dtype {
-        DType::F32 => Value::new(shape, (0..count).map(|_| unit()).collect()),
-        DType::F64 => Value::new(shape, (0..count).map(|_| f64::from(unit())).collect()),
-        DType::F16 => Value::new(shape, (0..count).map(|_| half::f16::from_f32(unit())).collect()),
-        DType::Bf16 => Value::new(shape, (0..count).map(|_| half::bf16::from_f32(unit())).collect()),
-        DType::Bool => Value::new(shape, vec![false; count]),
-        DType::U8 => Value::new(shape, vec![0u8; count]),
-        DType::U16 => Value::new(shape, vec![0u16; count]),
-        DType::U32 => Value::new(shape, vec![0u32; count]),
-        DType::U64 => Value::new(shape, vec![0u64; count]),
-        DType::I8 => Value::new(shape, vec![0i8; count]),
-        DType::I16 => Value::new(shape, vec![0i16; count]),
-        DType::I32 => Value::new(shape, vec![0i32; count]),
-        DType::I64 => Value::new(shape, vec![0i64; count]),
-        DType::String => {
-            let known = input.categories.first().map_or(&[][..], Vec::as_slice);
-            let pick = |i: usize| {
-                if known.is_empty() { String::new() } else { known[(i + seed as usize) % known.len()].clone() }
-            };
-            Value::new(shape, (0..count).map(pick).collect())
-        }
-    })
+fn made_up(input: &Declared, m: usize, seed: u64, limits: &Limits) -> Result<Tensor<'static>> {
+    crate::backend::declared::made_up(input, seed, limits, |_, dim| if *dim == Dim::Batch { m } else { FREE })
 }

@@ -308,14 +308,7 @@ fn relocate_captured(program: &mut Program, captured: Vec<(String, u32)>) -> Vec
 
 /// The node as messages name it.
 pub(super) fn label(node: &NodeProto) -> String {
-    let op = node.operator();
-    match node.name.as_deref() {
-        Some(name) if !name.is_empty() => format!("{op} `{name}`").replace('`', "'"),
-        _ => match node.output.first() {
-            Some(output) => format!("{op} giving '{output}'"),
-            None => op.to_owned(),
-        },
-    }
+    node.label()
 }
 
 /// The indices of the nodes that `outputs` need, each after those it needs itself; in the file's order where that is
