@@ -100,6 +100,7 @@ struct Inner {
 #[derive(Default)]
 struct Context {
     model: Option<String>,
+    file: Option<String>,
     node: Option<String>,
     tensor: Option<String>,
     row: Option<u64>,
@@ -148,6 +149,8 @@ impl Error {
     context! {
         /// Names the model (a file name or a name in a registry).
         model / model_name: model;
+        /// Names the file of a data set.
+        file / file_name: file;
         /// Names the node of the graph.
         node / node_name: node;
         /// Names the tensor.
@@ -173,6 +176,14 @@ impl Error {
         self.0.context.row
     }
 
+    /// Says in front of the message where inside a larger whole it happened.
+    #[must_use]
+    #[cold]
+    pub(crate) fn within(mut self, place: impl fmt::Display) -> Self {
+        self.0.message = alloc::format!("{place}: {}", self.0.message);
+        self
+    }
+
     /// Attaches the error underneath, which [`source`](core::error::Error::source) then returns.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn core::error::Error + Send + Sync + 'static>>) -> Self {
@@ -183,7 +194,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Context { model, node, tensor, row, column, expected, actual } = &self.0.context;
+        let Context { model, file, node, tensor, row, column, expected, actual } = &self.0.context;
         if self.0.message.is_empty() {
             f.write_str(self.0.kind.as_str())?;
         } else {
@@ -197,6 +208,9 @@ impl fmt::Display for Error {
         };
         if let Some(model) = model {
             item(f, format_args!("model `{model}`"))?;
+        }
+        if let Some(file) = file {
+            item(f, format_args!("file `{file}`"))?;
         }
         if let Some(node) = node {
             item(f, format_args!("node `{node}`"))?;
@@ -243,6 +257,6 @@ impl From<std::io::Error> for Error {
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Io,
         };
-        Self::new(kind, error.to_string())
+        Self::new(kind, error.to_string()).with_source(error)
     }
 }

@@ -19,29 +19,48 @@ extern crate alloc;
 mod artifact;
 #[cfg(feature = "std")]
 mod backend;
+#[cfg(feature = "std")]
+pub mod bench;
 mod check;
+mod compose;
 mod describe;
 mod error;
+#[cfg(feature = "std")]
+mod inspect;
 #[cfg(feature = "native")]
 mod kernel;
+mod linear;
 #[cfg(feature = "std")]
 mod load;
+pub mod manual;
 mod model;
 #[cfg(feature = "std")]
 #[allow(dead_code, reason = "the module speaks the whole format; which parts are used depends on the features")]
 pub(crate) mod onnx;
+#[cfg(feature = "std")]
+mod progress;
 mod signature;
+#[cfg(feature = "table")]
+pub mod table;
 mod tensor;
 
 pub use artifact::{Artifact, ArtifactFile, Digest};
 pub use check::Checked;
+#[cfg(feature = "std")]
+pub use compose::{Combine, EnsembleEntry, LinkEntry, Manifest, MemberEntry, OutputEntry, StageEntry};
+pub use compose::{Ensemble, EnsembleBuilder, Pipeline, PipelineBuilder};
 pub use describe::Description;
 pub use error::{Error, ErrorKind, Result};
 pub use half;
 #[cfg(feature = "std")]
+pub use inspect::Inspection;
+pub use linear::{LinearModel, Link};
+#[cfg(feature = "std")]
 pub use load::{Backend, Format, Limits, Loader, load};
 pub use model::{Model, ModelExt};
 pub use ndarray;
+#[cfg(feature = "std")]
+pub use progress::{NoProgress, Progress, ProgressEvent, ProgressMeter};
 pub use signature::{Dim, Signature, TensorSpec};
 pub use tensor::{Csr, DType, Element, Name, Tensor, Tensors};
 

@@ -1,5 +1,7 @@
 //! The inputs that an ONNX file declares, and made-up batches of them for dry runs.
 
+use std::collections::HashSet;
+
 use crate::onnx::{DimensionValue, TypeValue, ValueInfoProto, data_type};
 use crate::tensor::{checked_len, shape_text};
 use crate::{DType, Dim, Error, ErrorKind, Limits, Result, Tensor, TensorSpec};
@@ -40,10 +42,21 @@ impl Declared {
 /// Reads the declared inputs; `hint` tells what the graph knows about input `i`.
 pub(crate) fn declared(inputs: &[&ValueInfoProto], hint: impl Fn(usize) -> Hint) -> Result<Vec<Declared>> {
     let mut batch_name: Option<String> = None;
-    inputs.iter().enumerate().map(|(i, info)| one(info, &mut batch_name, hint(i))).collect()
+    // A symbol that also stands at another axis is a size like any other, not the number of observations.
+    let inner: HashSet<&str> = inputs.iter().flat_map(|info| inner_symbols(info)).collect();
+    inputs.iter().enumerate().map(|(i, info)| one(info, &mut batch_name, &inner, hint(i))).collect()
 }
 
-fn one(info: &ValueInfoProto, batch_name: &mut Option<String>, hint: Hint) -> Result<Declared> {
+/// The symbols that stand at any axis but the first.
+fn inner_symbols(info: &ValueInfoProto) -> impl Iterator<Item = &str> {
+    let shape = info.r#type.as_deref().and_then(|t| t.tensor_type.as_deref()).and_then(|t| t.shape.as_deref());
+    shape.into_iter().flat_map(|s| s.dim.iter().skip(1)).filter_map(|dim| match dim.value() {
+        DimensionValue::Symbolic(symbol) => Some(symbol),
+        _ => None,
+    })
+}
+
+fn one(info: &ValueInfoProto, batch_name: &mut Option<String>, inner: &HashSet<&str>, hint: Hint) -> Result<Declared> {
     let name = info.name.clone().unwrap_or_default();
     let bad = |kind, message: &str| Error::new(kind, message).tensor(&name);
     let value = match &info.r#type {
@@ -76,7 +89,7 @@ fn one(info: &ValueInfoProto, batch_name: &mut Option<String>, hint: Hint) -> Re
                 dims.push(match dim.value() {
                     DimensionValue::Fixed(-1) | DimensionValue::Unknown if axis == 0 => Dim::Batch,
                     DimensionValue::Symbolic(symbol) if axis == 0 => {
-                        if *batch_name.get_or_insert_with(|| symbol.to_owned()) == symbol {
+                        if !inner.contains(symbol) && *batch_name.get_or_insert_with(|| symbol.to_owned()) == symbol {
                             Dim::Batch
                         } else {
                             Dim::Named(symbol.to_owned())

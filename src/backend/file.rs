@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::load::Source;
 use crate::onnx::{DecodeLimits, ExternalData, GraphProto, ModelProto};
-use crate::{Artifact, ArtifactFile, Digest, Error, ErrorKind, Limits, Result};
+use crate::{Artifact, ArtifactFile, Error, ErrorKind, Limits, Result};
 
 /// The messages of the file, and its graph.
 ///
@@ -70,12 +70,8 @@ pub(crate) fn written_by(proto: &ModelProto) -> Option<String> {
 /// What reading the files beside it gives.
 pub(crate) fn artifact(source: &Source, external: Option<&ExternalData>) -> Result<Artifact> {
     let mut files = vec![ArtifactFile::in_memory(source.name.as_str(), Arc::clone(&source.bytes))];
-    if let (Some(external), Some(directory)) = (external, &source.directory) {
-        for path in external.used() {
-            let location = directory.join(&path);
-            let bytes = std::fs::read(&location).map_err(|e| Error::from(e).model(location.display()))?;
-            files.push(ArtifactFile::on_disk(path, location, Digest::of(&bytes), bytes.len() as u64));
-        }
+    for path in external.map(ExternalData::used).unwrap_or_default() {
+        files.push(source.file(&path)?);
     }
     Ok(Artifact { format: "onnx".to_owned(), files })
 }

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code, reason = "calling a function compiled for an instruction set whose presence a token proves")]
 
+mod distance;
 mod exp;
 mod gemm;
 mod isa;
@@ -14,6 +15,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use distance::{Metric, Points};
 pub(crate) use exp::{exp_in_place, logistic_in_place};
 pub(crate) use gemm::Packed;
 pub(crate) use isa::Isa;

@@ -6,6 +6,8 @@ use crate::{Error, ErrorKind};
 pub enum Format {
     /// An ONNX graph.
     Onnx,
+    /// A composed model: a JSON file that names the files of its parts (see [`Manifest`](crate::Manifest)).
+    Manifest,
     /// Weights in the safetensors format.
     Safetensors,
     /// An XGBoost model as JSON.
@@ -44,6 +46,9 @@ impl Format {
             return Some(Self::LightGbm);
         }
         if text.starts_with(b"{") {
+            if has(b"\"modelberth\"") {
+                return Some(Self::Manifest);
+            }
             if has(b"\"learner\"") {
                 return Some(Self::XgboostJson);
             }
@@ -82,6 +87,7 @@ impl Format {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Onnx => "onnx",
+            Self::Manifest => "manifest",
             Self::Safetensors => "safetensors",
             Self::XgboostJson => "xgboost json",
             Self::XgboostUbjson => "xgboost ubjson",
@@ -128,6 +134,7 @@ impl Format {
             }
             Self::Npy => (ErrorKind::Malformed, "this is an array of numbers, not a model; was it meant as the input?"),
             Self::Gguf => (ErrorKind::Unsupported, "GGUF weights are not read by this version"),
+            Self::Manifest => (ErrorKind::Unsupported, "a manifest is loaded by `Loader::load`"),
             Self::Onnx => (ErrorKind::Unsupported, "no enabled backend takes this ONNX file"),
         };
         Error::new(kind, message).actual(self.as_str())

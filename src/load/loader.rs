@@ -185,7 +185,7 @@ impl Loader {
         self.load_source(&Source::memory(name, bytes.into(), &self.limits)?)
     }
 
-    fn load_source(&self, source: &Source) -> Result<Arc<dyn Model>> {
+    pub(crate) fn load_source(&self, source: &Source) -> Result<Arc<dyn Model>> {
         self.dispatch(source).map_err(|e| if e.model_name().is_none() { e.model(&source.name) } else { e })
     }
 
@@ -201,6 +201,7 @@ impl Loader {
         let format = Format::sniff(&source.bytes);
         match format {
             Some(Format::Onnx) => self.load_onnx(source),
+            Some(Format::Manifest) => crate::compose::load(source, self),
             Some(other) => Err(other.refusal()),
             None => Err(Format::unknown(&source.bytes)),
         }
@@ -237,10 +238,7 @@ impl Loader {
     /// # Errors
     /// As [`load`](Self::load), and [`ErrorKind::Integrity`] when a file no longer has its digest.
     pub fn load_artifact(&self, artifact: &Artifact) -> Result<Arc<dyn Model>> {
-        let Some(main) = artifact.files.first() else {
-            return Err(Error::new(ErrorKind::InvalidArgument, "the artifact holds no file"));
-        };
-        self.load_bytes(&main.path, main.content()?)
+        self.load_source(&Source::artifact(artifact, &self.limits)?)
     }
 }
 

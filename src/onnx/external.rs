@@ -1,6 +1,7 @@
 //! Weights in files beside the model.
 
 use super::proto::TensorProto;
+use crate::ArtifactFile;
 use crate::error::{Error, ErrorKind, Result};
 use std::{
     collections::BTreeSet,
@@ -9,14 +10,42 @@ use std::{
     io::{Read, Seek, SeekFrom},
     path::{Component, Path, PathBuf},
     string::String,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     vec::Vec,
 };
+
+#[derive(Debug)]
+struct Memory {
+    files: Arc<[ArtifactFile]>,
+    base: String,
+    /// The file read last: a content may have to be fetched and checked, and one file holds many tensors.
+    last: Mutex<Option<(String, Arc<[u8]>)>>,
+}
+
+impl Memory {
+    fn content(&self, path: &str) -> Result<Arc<[u8]>> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, content)) = &*last
+            && of == path
+        {
+            return Ok(Arc::clone(content));
+        }
+        let whole = format!("{}{path}", self.base);
+        let file = self.files.iter().find(|file| file.path == whole).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("external data at `{path}`: the artifact holds no such file"))
+        })?;
+        let content = file.content()?;
+        *last = Some((path.into(), Arc::clone(&content)));
+        Ok(content)
+    }
+}
 
 /// Finds the files beside a model that hold its weights, and lets none be read outside the model's directory.
 #[derive(Debug)]
 pub(crate) struct ExternalData {
     base: PathBuf,
+    /// The files and what their paths begin with, when they are in memory.
+    memory: Option<Memory>,
     used: Mutex<BTreeSet<String>>,
 }
 
@@ -28,7 +57,16 @@ impl ExternalData {
         if base.as_os_str().is_empty() {
             base.push(".");
         }
-        Self { base, used: Mutex::default() }
+        Self { base, memory: None, used: Mutex::default() }
+    }
+
+    /// For a model among `files`, in the directory whose paths begin with `base` (empty, or ending in `/`).
+    pub(crate) fn in_memory(files: Arc<[ArtifactFile]>, base: &str) -> Self {
+        Self {
+            base: base.into(),
+            memory: Some(Memory { files, base: base.into(), last: Mutex::default() }),
+            used: Mutex::default(),
+        }
     }
 
     /// The files read so far, relative to the model's directory with `/` between the parts, in order and each once.
@@ -65,6 +103,16 @@ impl ExternalData {
         let relative = confined(location).ok_or_else(|| {
             refuse("the location must be a path within the model's directory, without `..` and not absolute".into())
         })?;
+        let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+        let plain = parts.join("/");
+        if let Some(memory) = &self.memory {
+            let content = memory.content(&plain)?;
+            let range = usize::try_from(offset).ok().and_then(|from| content.get(from..from.checked_add(length)?));
+            let bytes =
+                range.ok_or_else(|| refuse(format!("{wanted} bytes from byte {offset} on are not in the file")))?;
+            self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(plain);
+            return Ok(bytes.to_vec());
+        }
         let io = |e: std::io::Error| {
             let kind = Error::from(std::io::Error::from(e.kind())).kind();
             Error::new(kind, format!("external data at `{location}` in `{}`: {e}", self.base.display()))
@@ -99,8 +147,7 @@ impl ExternalData {
             return Err(refuse("the file was cut while it was read".into()));
         }
 
-        let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(parts.join("/"));
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(plain);
         Ok(bytes)
     }
 }

@@ -9,12 +9,13 @@ use crate::{Error, ErrorKind, Result};
 
 /// A number of any type, wide enough to hold it exactly.
 #[derive(Clone, Copy)]
-enum Wide {
+pub(crate) enum Wide {
     Int(i128),
     Float(f64),
 }
 
-trait Number: Element {
+/// The number types, for casts that keep the value.
+pub(crate) trait Number: Element {
     fn widen(&self) -> Wide;
     /// `None` when the value does not survive.
     fn narrow(wide: Wide) -> Option<Self>;

@@ -15,10 +15,14 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "table")]
+pub(crate) use cast::{Number, Wide};
 pub use dense::Tensor;
+#[cfg(feature = "std")]
+pub(crate) use dense::checked_len;
 pub(crate) use dense::shape_text;
 #[cfg(feature = "native")]
-pub(crate) use dense::{checked_len, zeros};
+pub(crate) use dense::zeros;
 pub use dtype::DType;
 pub use element::Element;
 pub use name::Name;

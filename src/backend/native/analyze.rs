@@ -7,6 +7,7 @@
 use super::op::{Arg, Flow, Op, Scratch};
 use super::program::Program;
 use super::value::{Shape, Value};
+pub(crate) use crate::backend::declared::dtype;
 use crate::backend::declared::{Declared, Hint, widen};
 use crate::onnx::ValueInfoProto;
 use crate::{Dim, Error, ErrorKind, Limits, Result, Signature, Tensor, TensorSpec};
@@ -111,23 +112,25 @@ pub(super) fn analyze(
                 drop(runs);
                 Batching::Whole
             }
-            _ => {
-                notes.push("exported for a batch of 1 and bound to it; rows are run one by one".to_owned());
-                Batching::RowByRow
-            }
+            _ => Batching::RowByRow,
         };
     }
     if batching == Batching::RowByRow {
         let run = prober.run(&inputs, 1, 0)?;
-        let found = prober.single(&run, names)?;
-        return Ok(Analysis {
-            signature: Signature::new(inputs.iter().map(Declared::spec).collect(), found.specs),
-            outputs: found.outputs,
-            batching,
-            row_independent: true,
-            elements_per_row: run.elements,
-            notes,
-        });
+        if let Some(found) = prober.single(&run, names) {
+            notes.push("exported for a batch of 1 and bound to it; rows are run one by one".to_owned());
+            return Ok(Analysis {
+                signature: Signature::new(inputs.iter().map(Declared::spec).collect(), found.specs),
+                outputs: found.outputs,
+                batching,
+                row_independent: true,
+                elements_per_row: run.elements.max(1),
+                notes,
+            });
+        }
+        // An output without the axis of length 1: the inputs' is no batch.
+        narrow(&mut inputs);
+        batching = Batching::None;
     }
     let runs = prober.runs(&inputs)?;
     let found = prober.outputs(&runs, names, &inputs)?;
@@ -143,6 +146,13 @@ pub(super) fn analyze(
         elements_per_row: (runs[1].elements.saturating_sub(runs[0].elements)).max(1),
         notes,
     })
+}
+
+/// Takes [`widen`] back.
+fn narrow(inputs: &mut [Declared]) {
+    for input in inputs.iter_mut().filter(|d| d.one) {
+        input.dims[0] = Dim::Fixed(1);
+    }
 }
 
 struct Prober<'p> {
@@ -258,26 +268,19 @@ impl Prober<'_> {
         Ok(())
     }
 
-    /// The outputs of a program that runs one row at a time.
-    fn single(&self, run: &Run, names: &[String]) -> Result<Found> {
+    /// The outputs of a program that runs one row at a time; `None` when they are not one row each.
+    fn single(&self, run: &Run, names: &[String]) -> Option<Found> {
         let mut found = Found { specs: Vec::new(), outputs: Vec::new() };
         for (index, name) in names.iter().enumerate() {
             let value = &run.outputs[index];
-            let dtype = value.dtype().ok_or_else(|| {
-                Error::new(ErrorKind::Unsupported, "an output is a sequence; not for graphs bound to a batch of 1")
-                    .tensor(name)
-            })?;
+            let dtype = value.dtype().filter(|_| value.shape().first() == Some(&1))?;
             let mut dims: Vec<Dim> = value.shape().iter().map(|&d| Dim::Fixed(d)).collect();
-            // A graph for one row may leave the batch axis out of an output altogether.
-            match dims.first_mut() {
-                Some(first) if *first == Dim::Fixed(1) => *first = Dim::Batch,
-                _ => dims.insert(0, Dim::Batch),
-            }
+            dims[0] = Dim::Batch;
             let features = self.features(index).filter(|f| dims.last() == Some(&Dim::Fixed(f.len())));
             found.specs.push(TensorSpec::new(name.as_str(), dtype, dims).with_features(features.unwrap_or_default()));
             found.outputs.push(Output { index, element: None, drop_first: false });
         }
-        Ok(found)
+        Some(found)
     }
 
     /// The names along the last axis of output `index`: from the operator that knows them, through those that pass

@@ -13,7 +13,7 @@ use super::program::Program;
 use super::value::{Shape, Value, typed};
 use crate::backend::file;
 use crate::load::Source;
-use crate::onnx::{ExternalData, GraphProto, ModelProto};
+use crate::onnx::{GraphProto, ModelProto};
 use crate::{
     Artifact, Checked, Description, Dim, Error, ErrorKind, Limits, Loader, Model, Result, Signature, Tensor,
     TensorSpec, Tensors,
@@ -36,7 +36,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
             .map(|o| (domain(o.domain.as_deref()).to_owned(), o.version.unwrap_or(1)))
             .collect(),
         limits: *limits,
-        external: source.directory.as_ref().map(ExternalData::new),
+        external: source.external(),
     };
     let names = file::wanted(graph, loader.outputs.as_deref())?;
     let program = compile::compile(&context, graph, Some(&names), None)?.program;

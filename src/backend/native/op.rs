@@ -162,21 +162,28 @@ impl<'v> Args<'_, 'v> {
     /// # Errors
     /// [`ErrorKind::Malformed`] when it was left out.
     pub(crate) fn take(&mut self, i: usize) -> Result<Value<'v>> {
+        if let Some(index) = self.free_slot(i) {
+            return Ok(std::mem::take(&mut self.slots[index]));
+        }
         match self.args.get(i) {
-            Some(&Arg::Slot { index, last: true })
-                if self
-                    .args
-                    .iter()
-                    .filter(|a| matches!(a, Arg::Slot { index: other, .. } if *other == index))
-                    .count()
-                    == 1 =>
-            {
-                Ok(std::mem::take(&mut self.slots[index as usize]))
-            }
             Some(&Arg::Slot { index, .. }) => Ok(self.slots[index as usize].clone()),
             Some(&Arg::Constant(at)) => Ok(self.constants[at as usize].as_view()),
             Some(Arg::Absent) | None => Err(absent(i)),
         }
+    }
+
+    /// Input `i` out of its slot, when this step is its last user and its elements are owned, so that they can be
+    /// changed in place; else it stays where it is, for [`get`](Self::get).
+    pub(crate) fn take_owned(&mut self, i: usize) -> Option<Value<'v>> {
+        let index = self.free_slot(i)?;
+        self.slots[index].is_owned().then(|| std::mem::take(&mut self.slots[index]))
+    }
+
+    /// The slot of input `i`, if nobody needs it after this step and no other input of the step is the same.
+    fn free_slot(&self, i: usize) -> Option<usize> {
+        let Some(&Arg::Slot { index, last: true }) = self.args.get(i) else { return None };
+        let same = |a: &&Arg| matches!(a, Arg::Slot { index: other, .. } if *other == index);
+        (self.args.iter().filter(same).count() == 1).then_some(index as usize)
     }
 }
 

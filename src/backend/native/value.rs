@@ -226,6 +226,11 @@ impl<'a> Value<'a> {
         self.data
     }
 
+    /// Whether the elements are the value's own, not borrowed.
+    pub(crate) fn is_owned(&self) -> bool {
+        typed!(&self.data, T, items => matches!(items, Cow::Owned(_)), _seq => true)
+    }
+
     /// The same elements under another shape of as many elements (checked).
     pub(crate) fn with_shape(mut self, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();

@@ -13,7 +13,6 @@ use super::{convert, independence, prepare};
 use crate::backend::declared::{self, Hint};
 use crate::backend::file;
 use crate::load::Source;
-use crate::onnx::ExternalData;
 use crate::{Artifact, Checked, Description, Dim, Error, ErrorKind, Loader, Model, Result, Signature, Tensor, Tensors};
 
 /// What runs the graph, with its version.
@@ -33,7 +32,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     description.threads = loader.threads;
     let written_by = file::written_by(&proto);
 
-    let external = source.directory.as_ref().map(ExternalData::new);
+    let external = source.external();
     let prepared = prepare::prepare(proto, &names, external.as_ref(), limits)?;
     let inputs = declared::declared(&prepared.inputs.iter().collect::<Vec<_>>(), |_| Hint::default())?;
     let types = inputs

@@ -12,7 +12,7 @@ pub(crate) enum PostTransform {
     Logistic,
     /// Softmax over the scores that are not zero.
     SoftmaxZero,
-    /// The quantile function of the normal distribution; only ever applied to rows of one score.
+    /// The quantile function of the normal distribution.
     Probit,
 }
 
@@ -39,7 +39,8 @@ impl PostTransform {
     /// Transforms rows of `n` scores, `n` at least 2.
     pub(crate) fn apply_rows(self, scores: &mut [f32], n: usize) {
         match self {
-            Self::None | Self::Probit => {}
+            Self::None => {}
+            Self::Probit => scores.iter_mut().for_each(|v| *v = probit(*v)),
             Self::Softmax => softmax_rows(Isa::best(), scores, n),
             Self::Logistic => logistic_in_place(Isa::best(), scores),
             Self::SoftmaxZero => scores.chunks_exact_mut(n.max(1)).for_each(softmax_zero),

@@ -1,6 +1,53 @@
-//! Operators that move, take and arrange elements.
+//! Operators that move, take and arrange elements, and a few that measure or multiply whole tables.
+
+mod common;
+mod concat;
+mod det;
+pub(super) mod distance;
+mod einsum;
+mod expand;
+mod fill;
+mod gather;
+mod gather_nd;
+mod pad;
+mod permute;
+mod product;
+mod reshape;
+mod scatter;
+mod select;
+mod shape;
+mod slice;
+mod split;
+#[cfg(test)]
+mod tests;
+mod topk;
+mod trilu;
+mod unique;
 
 use super::Group;
 
+pub(super) use common::{Ints, axis_of, move_axis, scalar_i64};
+
 /// The operators of this module, by domain.
-pub(super) const GROUPS: &[(&str, Group)] = &[];
+pub(super) const GROUPS: &[(&str, Group)] = &[
+    ("", concat::GROUP),
+    ("", det::GROUP),
+    ("", einsum::GROUP),
+    ("", expand::GROUP),
+    ("", fill::GROUP),
+    ("", gather::GROUP),
+    ("", gather_nd::GROUP),
+    ("", pad::GROUP),
+    ("", permute::GROUP),
+    ("", reshape::GROUP),
+    ("", scatter::GROUP),
+    ("", select::GROUP),
+    ("", shape::GROUP),
+    ("", slice::GROUP),
+    ("", split::GROUP),
+    ("", topk::GROUP),
+    ("", trilu::GROUP),
+    ("", unique::GROUP),
+    ("com.microsoft", distance::GROUP),
+    ("com.microsoft", product::GROUP),
+];

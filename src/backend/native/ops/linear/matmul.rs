@@ -141,7 +141,12 @@ fn integers<T: Item + Copy>(
     Ok(Value::new(shape, out))
 }
 
-fn product(a: &Value<'_>, b: &Value<'_>, cx: &mut Scratch) -> Result<Value<'static>> {
+/// The product of two computed values, with NumPy's rules for batches and vectors.
+pub(in crate::backend::native::ops) fn product(
+    a: &Value<'_>,
+    b: &Value<'_>,
+    cx: &mut Scratch,
+) -> Result<Value<'static>> {
     match a.data() {
         Data::F32(_) => floats::<f32>(a, b, cx),
         Data::F64(_) => floats::<f64>(a, b, cx),
@@ -155,7 +160,7 @@ fn product(a: &Value<'_>, b: &Value<'_>, cx: &mut Scratch) -> Result<Value<'stat
 
 /// Whether a product mixes the batch: it does where the batch is summed over, or where it is the columns of the
 /// right-hand side.
-fn product_mixes(a: &Flow, b: &Flow) -> bool {
+pub(in crate::backend::native::ops) fn product_mixes(a: &Flow, b: &Flow) -> bool {
     let (ra, rb) = (a.rank(), b.rank());
     let inner = (ra > 0 && a.varies(ra - 1)) || (rb > 0 && b.varies(rb.saturating_sub(2)));
     let both = a.any() && b.any() && !(ra > 2 && rb > 2 && a.only_first() && b.only_first());

@@ -10,6 +10,8 @@ mod regressor;
 
 use super::Group;
 
+pub(super) use matmul::{product, product_mixes};
+
 /// The operators of this module, by domain.
 pub(super) const GROUPS: &[(&str, Group)] =
     &[("", matmul::GROUP), ("ai.onnx.ml", regressor::GROUP), ("ai.onnx.ml", classifier::GROUP)];

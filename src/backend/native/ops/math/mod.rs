@@ -1,6 +1,41 @@
 //! Arithmetic, comparisons, logic, casts, reductions and norms, element by element with broadcasting.
 
+mod activations;
+mod arg;
+mod arithmetic;
+mod axes;
+mod binary;
+pub(crate) mod broadcast;
+mod cast;
+mod cast_text;
+mod compare;
+mod cumulate;
+mod dispatch;
+pub(crate) mod exp;
+mod functions;
+mod logic;
+mod num;
+mod pow;
+mod reduce;
+mod select;
+mod softmax;
+mod unary;
+
 use super::Group;
 
 /// The operators of this module, by domain.
-pub(super) const GROUPS: &[(&str, Group)] = &[];
+pub(super) const GROUPS: &[(&str, Group)] = &[
+    ("", functions::GROUP),
+    ("", activations::GROUP),
+    ("", arithmetic::GROUP),
+    ("", compare::GROUP),
+    ("", cast::GROUP),
+    ("", logic::GROUP),
+    ("", reduce::GROUP),
+    ("", arg::GROUP),
+    ("", softmax::GROUP),
+    ("", cumulate::GROUP),
+    ("", pow::GROUP),
+    ("", select::GROUP),
+    ("com.microsoft", activations::MICROSOFT),
+];

@@ -1,0 +1,262 @@
+//! TopK.
+
+use smallvec::smallvec;
+
+use super::Group;
+use super::common::{Ints, around, axis_of};
+use crate::backend::native::node::Node;
+use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
+use crate::backend::native::value::{Data, Item, Shape, Value};
+use crate::{Error, ErrorKind, Result};
+
+pub(super) const GROUP: Group = &[("TopK", build)];
+
+/// The k largest or smallest elements along an axis, best first, and their indices. Among equals the lower index wins.
+#[derive(Debug)]
+struct TopK {
+    k: Ints,
+    axis: i64,
+    largest: bool,
+    sorted: bool,
+}
+
+fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
+    let k = match node.int("k")? {
+        Some(k) => Ints::Known(vec![k]),
+        None => Ints::input(node, 1)?,
+    };
+    match k.known() {
+        None if k.is_absent() => return Err(node.malformed("TopK has no k")),
+        Some([k]) if *k < 0 => return Err(node.malformed("the k of TopK is negative")),
+        Some(k) if k.len() != 1 => return Err(node.malformed("the k of TopK must be one number")),
+        _ => {}
+    }
+    Ok(Box::new(TopK {
+        k,
+        axis: node.int_or("axis", -1)?,
+        largest: node.flag("largest", true)?,
+        sorted: node.flag("sorted", true)?,
+    }))
+}
+
+/// The most elements kept in order while scanning; more are selected and then sorted.
+const SCANNED: usize = 64;
+
+/// Finds the best `k` of one lane at a time.
+struct Finder<T> {
+    k: usize,
+    largest: bool,
+    sorted: bool,
+    best: Vec<T>,
+    places: Vec<usize>,
+}
+
+impl<T: Item + Copy + PartialOrd> Finder<T> {
+    #[inline(always)]
+    fn beats<const LARGEST: bool>(a: T, b: T) -> bool {
+        if LARGEST { a > b } else { a < b }
+    }
+
+    /// Leaves the places of the best elements of `lane` in `self.places`.
+    fn find(&mut self, lane: &[T]) {
+        if self.largest { self.find_by::<true>(lane) } else { self.find_by::<false>(lane) }
+    }
+
+    fn find_by<const LARGEST: bool>(&mut self, lane: &[T]) {
+        #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+        let has_nan = lane.iter().fold(false, |found, v| found | (v != v));
+        if self.k == 1 {
+            let mut place = 0;
+            for (i, &v) in lane.iter().enumerate() {
+                if Self::beats::<LARGEST>(v, lane[place]) {
+                    place = i;
+                }
+            }
+            self.places.clear();
+            self.places.push(place);
+        } else if has_nan || (!self.sorted && heap_is_used(self.k, lane.len())) {
+            self.by_heap::<LARGEST>(lane);
+        } else if self.k <= SCANNED {
+            self.by_scanning::<LARGEST>(lane);
+        } else {
+            let before = |&i: &usize, &j: &usize| {
+                let value = |i: usize| lane[i];
+                let order = value(i).partial_cmp(&value(j)).unwrap_or(std::cmp::Ordering::Equal);
+                if LARGEST { order.reverse() } else { order }.then(i.cmp(&j))
+            };
+            self.places.clear();
+            self.places.extend(0..lane.len());
+            if self.k < lane.len() {
+                self.places.select_nth_unstable_by(self.k, before);
+                self.places.truncate(self.k);
+            }
+            self.places.sort_unstable_by(before);
+        }
+    }
+
+    /// Keeps the best in order; a run of elements that do not beat the worst of them is passed over at once.
+    fn by_scanning<const LARGEST: bool>(&mut self, lane: &[T]) {
+        let k = self.k;
+        self.best.clear();
+        self.places.clear();
+        let mut insert = |i: usize, v: T| {
+            if self.best.len() == k {
+                self.best.pop();
+                self.places.pop();
+            }
+            let at = self.best.iter().rposition(|&b| !Self::beats::<LARGEST>(v, b)).map_or(0, |p| p + 1);
+            self.best.insert(at, v);
+            self.places.insert(at, i);
+            self.best.last().copied().filter(|_| self.best.len() == k)
+        };
+        let mut worst = None;
+        for (i, &v) in lane.iter().enumerate().take(k) {
+            worst = insert(i, v);
+        }
+        let Some(mut worst) = worst else { return };
+        const RUN: usize = 32;
+        for (run, values) in lane[k..].chunks(RUN).enumerate() {
+            if !values.iter().fold(false, |any, &v| any | Self::beats::<LARGEST>(v, worst)) {
+                continue;
+            }
+            for (i, &v) in values.iter().enumerate() {
+                if Self::beats::<LARGEST>(v, worst) {
+                    worst = insert(k + run * RUN + i, v).unwrap_or(worst);
+                }
+            }
+        }
+    }
+
+    /// As ONNX Runtime keeps a heap with the worst on top: what becomes of NaN, which compares with nothing, and the
+    /// order of an unsorted answer follow from it.
+    fn by_heap<const LARGEST: bool>(&mut self, lane: &[T]) {
+        let k = self.k;
+        let beats = |i: usize, j: usize| {
+            let (a, b) = (lane[i], lane[j]);
+            Self::beats::<LARGEST>(a, b) || (a == b && i < j)
+        };
+        let heap = &mut self.places;
+        heap.clear();
+        heap.resize(k, 0);
+        for i in 0..k {
+            heap[k - i - 1] = i;
+            sift(&mut heap[..], k - i - 1, beats);
+        }
+        for i in k..lane.len() {
+            if Self::beats::<LARGEST>(lane[i], lane[heap[0]]) {
+                heap[0] = i;
+                sift(&mut heap[..], 0, beats);
+            }
+        }
+        if self.sorted {
+            for end in (1..k).rev() {
+                heap.swap(0, end);
+                sift(&mut heap[..end], 0, beats);
+            }
+        }
+    }
+}
+
+/// Whether ONNX Runtime takes a heap for k of n.
+fn heap_is_used(k: usize, n: usize) -> bool {
+    k < 4 || (k as f64).log2() / (n as f64).log2() < 0.725
+}
+
+/// Lets the element at `i` sink below those that it beats.
+fn sift(heap: &mut [usize], mut i: usize, beats: impl Fn(usize, usize) -> bool) {
+    loop {
+        let (left, right) = (2 * i + 1, 2 * i + 2);
+        let next = if right < heap.len() {
+            let over_left = beats(heap[i], heap[left]);
+            if over_left && beats(heap[right], heap[left]) {
+                left
+            } else if over_left || beats(heap[i], heap[right]) {
+                right
+            } else {
+                return;
+            }
+        } else if left < heap.len() && beats(heap[i], heap[left]) {
+            left
+        } else {
+            return;
+        };
+        heap.swap(i, next);
+        i = next;
+    }
+}
+
+impl TopK {
+    fn find<'v, T: Item + Copy + PartialOrd>(
+        &self,
+        value: &Value<'_>,
+        items: &[T],
+        k: usize,
+        cx: &mut Scratch,
+    ) -> Result<Outs<'v>> {
+        let axis = axis_of(self.axis, value.rank())?;
+        let (outer, n, inner) = around(value.shape(), axis);
+        if k > n {
+            return Err(Error::new(ErrorKind::InvalidValue, "TopK asks for more elements than there are")
+                .expected(format!("at most {n}"))
+                .actual(k));
+        }
+        let mut shape = Shape::from_slice(value.shape());
+        shape[axis] = k;
+        let count = outer * k * inner;
+        let (mut values, mut indices) = (cx.buffer::<T>(count), cx.buffer::<i64>(count));
+        let mut finder = Finder { k, largest: self.largest, sorted: self.sorted, best: Vec::new(), places: Vec::new() };
+        if count == 0 {
+        } else if inner == 1 {
+            for lane in items.chunks_exact(n) {
+                finder.find(lane);
+                values.extend(finder.places.iter().map(|&p| lane[p]));
+                indices.extend(finder.places.iter().map(|&p| p as i64));
+            }
+        } else {
+            values.resize(count, T::default());
+            indices.resize(count, 0);
+            let mut lane = Vec::with_capacity(n);
+            for (o, block) in items.chunks_exact(n * inner).enumerate() {
+                for j in 0..inner {
+                    lane.clear();
+                    lane.extend(block[j..].iter().step_by(inner).copied());
+                    finder.find(&lane);
+                    for (l, &place) in finder.places.iter().enumerate() {
+                        let at = (o * k + l) * inner + j;
+                        (values[at], indices[at]) = (lane[place], place as i64);
+                    }
+                }
+            }
+        }
+        Ok(smallvec![Value::new(shape.clone(), values), Value::new(shape, indices)])
+    }
+}
+
+impl Op for TopK {
+    fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
+        let k = match *self.k.get(args)? {
+            [k] => usize::try_from(k).map_err(|_| Error::new(ErrorKind::InvalidValue, "the k of TopK is negative"))?,
+            _ => return Err(Error::new(ErrorKind::WrongShape, "the k of TopK must be one number")),
+        };
+        let value = args.get(0)?;
+        match value.data() {
+            Data::F32(items) => self.find::<f32>(value, items, k, cx),
+            Data::F64(items) => self.find::<f64>(value, items, k, cx),
+            Data::F16(items) => self.find::<half::f16>(value, items, k, cx),
+            Data::Bf16(items) => self.find::<half::bf16>(value, items, k, cx),
+            Data::U8(items) => self.find::<u8>(value, items, k, cx),
+            Data::U16(items) => self.find::<u16>(value, items, k, cx),
+            Data::U32(items) => self.find::<u32>(value, items, k, cx),
+            Data::U64(items) => self.find::<u64>(value, items, k, cx),
+            Data::I8(items) => self.find::<i8>(value, items, k, cx),
+            Data::I16(items) => self.find::<i16>(value, items, k, cx),
+            Data::I32(items) => self.find::<i32>(value, items, k, cx),
+            Data::I64(items) => self.find::<i64>(value, items, k, cx),
+            _ => Err(value.type_error("a number")),
+        }
+    }
+
+    fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {
+        inputs.first().is_some_and(|i| i.varies_signed(self.axis))
+    }
+}

@@ -1,0 +1,100 @@
+//! Where along an axis the extreme element stands.
+
+use smallvec::smallvec;
+
+use super::axes::{self, axis_of};
+use super::dispatch::numbers;
+use super::num::Num;
+use crate::backend::native::node::Node;
+use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
+use crate::backend::native::ops::Group;
+use crate::backend::native::value::{Shape, Value};
+use crate::{Error, ErrorKind, Result};
+
+pub(super) const GROUP: Group = &[("ArgMax", |n| build(n, true)), ("ArgMin", |n| build(n, false))];
+
+/// The index of the largest or smallest element along an axis. Elements are compared in order with the best one so far,
+/// so that NaN at the start wins and loses elsewhere, as in ONNX Runtime.
+#[derive(Debug)]
+pub(crate) struct ArgExtreme {
+    largest: bool,
+    axis: i64,
+    keep: bool,
+    /// Whether the last one of equal elements counts, not the first.
+    last: bool,
+}
+
+impl ArgExtreme {
+    /// Whether it is the first of the largest elements along `axis`, and the axis is left out.
+    pub(crate) fn is_plain_argmax(&self, axis: i64) -> bool {
+        self.largest && !self.last && !self.keep && self.axis == axis
+    }
+}
+
+fn build(node: &Node<'_>, largest: bool) -> Result<Box<dyn Op>> {
+    Ok(Box::new(ArgExtreme {
+        largest,
+        axis: node.int_or("axis", 0)?,
+        keep: node.flag("keepdims", true)?,
+        last: node.flag("select_last_index", false)?,
+    }))
+}
+
+impl Op for ArgExtreme {
+    fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
+        let value = args.get(0)?;
+        let axis = axis_of(self.axis, value.rank())?;
+        let [before, along, after] = axes::around(value.shape(), axis);
+        if along == 0 && before * after > 0 {
+            return Err(Error::new(ErrorKind::WrongShape, "there is no largest or smallest element of none"));
+        }
+        let mut shape = Shape::from_slice(value.shape());
+        if self.keep {
+            shape[axis] = 1;
+        } else {
+            shape.remove(axis);
+        }
+        let mut out = cx.buffer::<i64>(before * after);
+        numbers!(value.data(), T, items => match (self.largest, self.last) {
+            (true, false) => find::<T>(items, along, after, |x, best| x > best, &mut out),
+            (true, true) => find::<T>(items, along, after, |x, best| x >= best, &mut out),
+            (false, false) => find::<T>(items, along, after, |x, best| x < best, &mut out),
+            (false, true) => find::<T>(items, along, after, |x, best| x <= best, &mut out),
+        }, return Err(value.type_error("a number")));
+        Ok(smallvec![Value::new(shape, out)])
+    }
+
+    fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {
+        inputs.first().is_some_and(|x| x.varies_signed(self.axis))
+    }
+}
+
+/// The index of the best element of each group, at the end of `out`.
+fn find<T: Num>(items: &[T], along: usize, after: usize, better: impl Fn(T, T) -> bool, out: &mut Vec<i64>) {
+    if items.is_empty() {
+        return;
+    }
+    if after == 1 {
+        out.extend(items.chunks_exact(along).map(|run| {
+            let mut best = (0, run[0]);
+            for (i, &x) in run.iter().enumerate().skip(1) {
+                if better(x, best.1) {
+                    best = (i, x);
+                }
+            }
+            best.0 as i64
+        }));
+        return;
+    }
+    for block in items.chunks_exact(along * after) {
+        let (mut best, start) = (block[..after].to_vec(), out.len());
+        out.resize(start + after, 0);
+        for (i, layer) in block.chunks_exact(after).enumerate().skip(1) {
+            for ((&x, best), at) in layer.iter().zip(&mut best).zip(&mut out[start..]) {
+                if better(x, *best) {
+                    (*best, *at) = (x, i as i64);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Functions of one element.
+
+use std::fmt::Debug;
+
+use smallvec::smallvec;
+
+use super::dispatch::{self, Half, numbers};
+use super::num::{Float, Num};
+use crate::Result;
+use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
+use crate::backend::native::value::{Data, Shape, Value};
+
+/// A function of a float, in the precision of the element.
+pub(crate) trait FloatMap: Debug + Send + Sync + 'static {
+    fn at<F: Float>(&self, x: F) -> F;
+}
+
+/// A function of a number of any type.
+pub(super) trait NumberMap: Debug + Send + Sync + 'static {
+    fn at<T: Num>(&self, x: T) -> T;
+}
+
+/// [`FloatMap`] over every element.
+#[derive(Debug)]
+pub(crate) struct Floats<M>(pub(crate) M);
+
+/// [`NumberMap`] over every element.
+#[derive(Debug)]
+pub(super) struct Numbers<M>(pub(super) M);
+
+/// Applies `map` to every element in place; `None` when they are no floats.
+pub(crate) fn map_floats<'v, M: FloatMap>(map: &M, value: Value<'v>) -> Result<Value<'v>> {
+    fn each<F: Float, M: FloatMap>(map: &M, items: &mut [F]) {
+        items.iter_mut().for_each(|x| *x = map.at(*x));
+    }
+    fn halves<H: Half, M: FloatMap>(map: &M, items: &mut [H]) {
+        items.iter_mut().for_each(|x| *x = H::rounded(map.at(x.single())));
+    }
+    let shape = Shape::from_slice(value.shape());
+    let data = match value.into_data() {
+        Data::F32(mut items) => {
+            each(map, items.to_mut());
+            Data::F32(items)
+        }
+        Data::F64(mut items) => {
+            each(map, items.to_mut());
+            Data::F64(items)
+        }
+        Data::F16(mut items) => {
+            halves(map, items.to_mut());
+            Data::F16(items)
+        }
+        Data::Bf16(mut items) => {
+            halves(map, items.to_mut());
+            Data::Bf16(items)
+        }
+        other => return Err(Value::from_parts(shape, other).type_error("a float")),
+    };
+    Ok(Value::from_parts(shape, data))
+}
+
+impl<M: FloatMap> Op for Floats<M> {
+    fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
+        let value = dispatch::own(args, 0, cx)?;
+        Ok(smallvec![map_floats(&self.0, value)?])
+    }
+
+    fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {
+        false
+    }
+}
+
+impl<M: NumberMap> Op for Numbers<M> {
+    fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
+        let value = dispatch::own(args, 0, cx)?;
+        let error = || value.type_error("a number");
+        if value.dtype().is_none_or(|d| !d.is_float() && !d.is_integer()) {
+            return Err(error());
+        }
+        let shape = Shape::from_slice(value.shape());
+        let value = numbers!(value.into_data(), T, items => {
+            let mut items: Vec<T> = items.into_owned();
+            items.iter_mut().for_each(|x| *x = self.0.at(*x));
+            Value::new(shape, items)
+        }, Value::default());
+        Ok(smallvec![value])
+    }
+
+    fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {
+        false
+    }
+}

@@ -1,0 +1,184 @@
+//! The arguments of each verb.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use modelberth::Backend;
+use modelberth::table::TableFormat;
+
+/// Runs trained models: say what one is, predict a data set, time it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "modelberth",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "\
+Examples:
+  modelberth inspect churn.onnx
+  modelberth predict churn.onnx --input customers.csv --output answers.parquet
+  modelberth bench churn.onnx --batch 1,100,10000
+
+Exit status: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Says what a model is: format, backend and why, signature, operators, parameters, bytes.
+    Inspect(Inspect),
+    /// Predicts every row of a data set.
+    Predict(Predict),
+    /// Times a model: nanoseconds per row at each batch size.
+    Bench(Bench),
+    /// Prints a completion script for a shell.
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  modelberth inspect churn.onnx
+  modelberth inspect churn.onnx --json | jq .signature.inputs")]
+pub(crate) struct Inspect {
+    /// The model file.
+    pub(crate) model: PathBuf,
+    /// Prints one JSON object instead of a page.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The backend to use; chosen by the loader unless given [native, tract, candle, ort].
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Input: .npy, .npz, .csv or .parquet; told from the content.
+  .npz      arrays by input name (a leading `in:` is dropped, other keys are ignored); a model with one input takes the
+            only array, or the only one under `in:`, whatever its name
+  .csv, .parquet
+            columns by name where the model has feature or input names, else by position if their number fits
+  -         standard input
+Output: .npz, .csv, .parquet, or .npy for a single output; told from the extension.
+  -         standard output, as CSV
+The file appears whole or not at all.
+
+Examples:
+  modelberth predict churn.onnx --input customers.csv --output answers.csv
+  modelberth predict digits.onnx --input digits.npy --output answers.npz --threads 8
+  modelberth predict churn.onnx --input big.parquet --output - --outputs label | sort | uniq -c")]
+pub(crate) struct Predict {
+    /// The model file.
+    pub(crate) model: PathBuf,
+    /// The data set to predict, or `-` for standard input.
+    #[arg(long, value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// The file to write, or `-` for standard output.
+    #[arg(long, value_name = "OUT")]
+    pub(crate) output: Output,
+    /// The backend to use; chosen by the loader unless given [native, tract, candle, ort].
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// How many threads one call may use.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    pub(crate) threads: usize,
+    /// Rows per call [default: 8192, or all at once where the answer for a row depends on the others].
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) batch: Option<usize>,
+    /// Only these outputs, in this order, separated by commas.
+    #[arg(long, value_name = "a,b", value_delimiter = ',')]
+    pub(crate) outputs: Option<Vec<String>>,
+    /// Lets the loaded model cast inputs of another number type.
+    #[arg(long)]
+    pub(crate) cast: bool,
+    /// Passes over columns that the model does not take, where it finds all of its own by name.
+    #[arg(long)]
+    pub(crate) ignore_extra: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Walks the rows of IN in consecutive windows, wrapping round, for S seconds per batch size, and prints a line for each.
+A batch of 1 is a batch prediction of one row. Calls of less than 2 us are timed in groups.
+
+Examples:
+  modelberth bench churn.onnx
+  modelberth bench churn.onnx --input customers.parquet --batch 1,64 --seconds 5 --json")]
+pub(crate) struct Bench {
+    /// The model file.
+    pub(crate) model: PathBuf,
+    /// The data set whose rows are used; drawn from the signature unless given.
+    #[arg(long, value_name = "IN")]
+    pub(crate) input: Option<PathBuf>,
+    /// Batch sizes, separated by commas.
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,100,10000", value_parser = at_least_one)]
+    pub(crate) batch: Vec<usize>,
+    /// How many threads one call may use.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    pub(crate) threads: usize,
+    /// Seconds per batch size.
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    /// The backend to use; chosen by the loader unless given [native, tract, candle, ort].
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// Prints a JSON object per line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  modelberth completions bash > ~/.local/share/bash-completion/completions/modelberth
+  modelberth completions zsh > ~/.zfunc/_modelberth")]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Where predictions go.
+#[derive(Debug, Clone)]
+pub(crate) enum Output {
+    Standard,
+    File(PathBuf),
+}
+
+impl FromStr for Output {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "-" {
+            return Ok(Self::Standard);
+        }
+        let path = Path::new(text);
+        if TableFormat::from_path(path).is_some() {
+            Ok(Self::File(path.to_owned()))
+        } else {
+            Err("its extension must be .npz, .csv, .parquet or .npy".to_owned())
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".to_owned()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("it must be a whole number".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it must be a number of seconds".to_owned())?;
+    if seconds > 0.0 {
+        Duration::try_from_secs_f64(seconds).map_err(|_| "it is too long".to_owned())
+    } else {
+        Err("it must be more than 0".to_owned())
+    }
+}

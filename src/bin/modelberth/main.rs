@@ -1,0 +1,76 @@
+//! The command line: every verb parses its arguments, makes one call into the library and prints.
+
+mod args;
+mod draw;
+mod verbs;
+
+use std::error::Error as StdError;
+use std::io;
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Verb};
+
+fn main() -> ExitCode {
+    // Engines panic on some inputs; those panics are contained and come back as errors, so the hook's text is noise.
+    std::panic::set_hook(Box::new(|_| {}));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help goes to standard output, whose reader may have left.
+            let _ = usage.print();
+            return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let ran = catch_unwind(|| match cli.verb {
+        Verb::Inspect(args) => verbs::inspect(&args),
+        Verb::Predict(args) => verbs::predict(&args),
+        Verb::Bench(args) => verbs::bench(&args),
+        Verb::Completions(args) => verbs::completions(&args),
+    });
+    match ran {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        // The reader of a pipe has what it wanted, as `head` does.
+        Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+        Err(_) => {
+            eprintln!("error: modelberth failed inside; this is a bug of it, please report what you ran");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints an error on one line, then what caused it, a line each.
+fn report(error: &dyn StdError) {
+    let mut said = one_line(error);
+    eprintln!("error: {said}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = one_line(error);
+        if text != said {
+            eprintln!("caused by: {text}");
+        }
+        said = text;
+        cause = error.source();
+    }
+}
+
+fn one_line(error: &dyn StdError) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_broken_pipe(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}

@@ -1,0 +1,24 @@
+//! The manual: what the reference of single items has no room for.
+//!
+//! | page | about |
+//! |---|---|
+//! | [`inputs`] | tensors, batches, one observation, tables, casts |
+//! | [`loading`] | formats, which backend takes a file, signatures, limits, artifacts |
+//! | [`native`] | what the native backend does with a graph, and where its answers come from |
+//! | [`composing`] | models made of models, models built in code, models of your own |
+//! | [`security`] | what a hostile file or request can and can't do |
+
+#[doc = include_str!("inputs.md")]
+pub mod inputs {}
+
+#[doc = include_str!("loading.md")]
+pub mod loading {}
+
+#[doc = include_str!("native.md")]
+pub mod native {}
+
+#[doc = include_str!("composing.md")]
+pub mod composing {}
+
+#[doc = include_str!("security.md")]
+pub mod security {}

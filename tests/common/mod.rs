@@ -1,0 +1,57 @@
+//! What the golden tests share: reading goldens and comparing answers with them.
+
+use std::path::{Path, PathBuf};
+
+use modelberth::{DType, Tensor, Tensors};
+
+/// The folder of test data.
+pub fn data(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path)
+}
+
+/// Every element of a tensor of numbers, as f64.
+pub fn numbers(tensor: &Tensor<'_>) -> Option<Vec<f64>> {
+    if tensor.dtype() == DType::String {
+        return None;
+    }
+    let wide = |t: &Tensor<'_>| t.cast(DType::F64).ok()?.into_array::<f64>().ok();
+    Some(wide(tensor)?.iter().copied().collect())
+}
+
+/// How far `got` is from `expected`: `Ok` with the largest distance in units of the tolerance (1e-5 relative plus
+/// 1e-6 absolute), or `Err` with what differs in kind.
+pub fn distance(got: &Tensor<'_>, expected: &Tensor<'_>) -> Result<f64, String> {
+    let squeezed = |shape: &[usize]| shape.iter().copied().filter(|&d| d != 1).collect::<Vec<_>>();
+    if squeezed(got.shape()) != squeezed(expected.shape()) {
+        return Err(format!("shape {:?}, expected {:?}", got.shape(), expected.shape()));
+    }
+    match (numbers(got), numbers(expected)) {
+        (Some(got), Some(expected)) => Ok(got.iter().zip(&expected).map(|(g, e)| one(*g, *e)).fold(0.0, f64::max)),
+        (None, None)
+            if got
+                .view::<String>()
+                .map_err(|e| e.to_string())?
+                .iter()
+                .eq(expected.view::<String>().map_err(|e| e.to_string())?.iter()) =>
+        {
+            Ok(0.0)
+        }
+        (None, None) => Err("other strings".to_owned()),
+        _ => Err(format!("{}, expected {}", got.dtype(), expected.dtype())),
+    }
+}
+
+fn one(got: f64, expected: f64) -> f64 {
+    if got == expected || (got.is_nan() && expected.is_nan()) {
+        0.0
+    } else if got.is_finite() && expected.is_finite() {
+        (got - expected).abs() / (1e-5 * expected.abs() + 1e-6)
+    } else {
+        f64::INFINITY
+    }
+}
+
+/// The tensors of `set` whose names begin with `prefix`, without it.
+pub fn with_prefix<'t>(set: &'t Tensors<'_>, prefix: &str) -> Tensors<'t> {
+    set.iter().filter_map(|(n, t)| Some((n.strip_prefix(prefix)?.into(), t.as_view()))).collect()
+}
