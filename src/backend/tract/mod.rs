@@ -16,6 +16,7 @@ mod model;
 mod plan;
 mod prepare;
 mod rewrite;
+mod sizes;
 mod support;
 #[cfg(test)]
 mod tests;

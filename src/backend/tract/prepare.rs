@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{rewrite, support};
+use super::{rewrite, sizes, support};
 use crate::onnx::{
     ExternalData, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, data_location,
     data_type,
@@ -55,6 +55,7 @@ pub(super) fn prepare(
     }
     let rewritten = rewrite::rewrite(&mut graph, opset, limits)?;
     support::check_operators(&graph)?;
+    sizes::check_sizes(&graph, limits)?;
     unique_names(&mut graph);
     let standard = OperatorSetIdProto { version: Some(opset), ..OperatorSetIdProto::default() };
     let proto = ModelProto {
