@@ -10,6 +10,8 @@ use tract_onnx::tract_core::internal::{DimLike, InOut};
 use tract_onnx::tract_core::ops::array::{DynSlice, MultiBroadcastTo};
 use tract_onnx::tract_core::ops::nn::Softmax;
 
+use super::trial;
+
 /// How a value hangs together with the batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Trail {
@@ -43,38 +45,52 @@ fn outputs(model: &TypedModel, node: &TypedNode, inputs: &[Trail]) -> TractResul
     if inputs.contains(&Trail::Mixed) {
         return all(Trail::Mixed);
     }
-    let Some((first, axis)) = inputs.iter().enumerate().find_map(|(i, t)| match t {
-        Trail::Axis(axis) => Some((i, *axis)),
-        _ => None,
-    }) else {
+    let axes: TVec<Option<usize>> =
+        inputs.iter().map(|t| if let Trail::Axis(a) = t { Some(*a) } else { None }).collect();
+    if axes.iter().all(Option::is_none) {
         return all(Trail::Free);
+    }
+    let found = match mapped(model, node, &axes)? {
+        Some(found) => Some(found),
+        // An operator that can't be tried, for want of a state or of numbers that it takes, counts as mixing.
+        None => trial::kept_apart(model, node, &axes).unwrap_or(None),
     };
+    Ok(match found {
+        Some(axes) => axes.into_iter().map(Trail::Axis).collect(),
+        None => tvec![Trail::Mixed; node.outputs.len()],
+    })
+}
+
+/// The batch axis of every output as the operator itself tells it; nothing where it does not.
+fn mapped(model: &TypedModel, node: &TypedNode, axes: &[Option<usize>]) -> TractResult<Option<TVec<usize>>> {
     // These call all of their axes alike, also those along which they look.
-    if node.op_as::<Softmax>().is_some_and(|op| op.axes.contains(&axis))
-        || node.op_as::<DynSlice>().is_some_and(|op| op.axis == axis)
-    {
-        return all(Trail::Mixed);
+    if node.op_is::<Softmax>() || node.op_is::<DynSlice>() {
+        return Ok(None);
     }
     let (input_facts, output_facts) = model.node_facts(node.id)?;
     let mapping = node.op.axes_mapping(&input_facts, &output_facts)?;
+    let Some((first, axis)) = axes.iter().enumerate().find_map(|(i, axis)| Some((i, (*axis)?))) else {
+        return Ok(None);
+    };
     let batch = mapping.axis((InOut::In(first), axis))?;
-    for (i, trail) in inputs.iter().enumerate() {
+    for (i, axis) in axes.iter().enumerate() {
         let joined = batch.inputs[i].as_slice();
-        let fits = match trail {
-            Trail::Axis(axis) => joined == [*axis],
-            _ => joined
-                .iter()
-                .try_fold(true, |fits, axis| Ok::<_, TractError>(fits && uniform(model, node.inputs[i], *axis)?))?,
+        let fits = match axis {
+            Some(axis) => joined == [*axis],
+            None => {
+                let mut same = true;
+                for axis in joined {
+                    same &= uniform(model, node.inputs[i], *axis)?;
+                }
+                same
+            }
         };
         if !fits {
-            return all(Trail::Mixed);
+            return Ok(None);
         }
     }
-    let trail = |slot: usize| match batch.outputs[slot].as_slice() {
-        [axis] => Trail::Axis(*axis),
-        _ => Trail::Mixed,
-    };
-    Ok((0..node.outputs.len()).map(trail).collect())
+    let outputs = batch.outputs.iter().map(|axes| if let [axis] = axes.as_slice() { Some(*axis) } else { None });
+    Ok(outputs.collect())
 }
 
 /// Whether a value that does not come from the batch is the same all along `axis`.

@@ -20,5 +20,6 @@ mod sizes;
 mod support;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub(crate) use model::load;

@@ -2,6 +2,9 @@
 //!
 //! tract has both for 8-bit numbers with constant parameters. Numbers of 16 bits and computed parameters are written
 //! out: (x - zero) * scale, and round(x / scale) + zero brought into the range.
+//!
+//! So is the dequantisation of activations. Between its two operators tract (0.23.9) replaces everything that keeps
+//! axes apart by a table of 256 answers, and takes a softmax for such an operator: wrong answers without an error.
 
 use super::Rule;
 use super::site::Site;
@@ -47,12 +50,12 @@ fn plain(site: &Site<'_>, scale: &str, zero: &str, types: &[i32]) -> bool {
 
 /// The real numbers that `x` stands for, as the name of a new value. `axis` is that of scales for each channel.
 pub(super) fn dequantized(site: &mut Site<'_>, [x, scale, zero]: [&str; 3], axis: i64) -> Result<String> {
-    if plain(site, scale, zero, &[data_type::UINT8, data_type::INT8, data_type::INT32]) {
+    let known = plain(site, scale, zero, &[data_type::UINT8, data_type::INT8, data_type::INT32]);
+    // tract wants a zero point of the type of what is dequantised.
+    let typed = !zero.is_empty() || !matches!(constant_type(site, x), Some(data_type::INT8 | data_type::INT32));
+    if known && typed && (constant_type(site, x).is_some() || is_many(site, scale) || is_many(site, zero)) {
         let inputs = if zero.is_empty() { vec![x, scale] } else { vec![x, scale, zero] };
-        // tract wants a zero point of the type of what is dequantised.
-        if !zero.is_empty() || !matches!(constant_type(site, x), Some(data_type::INT8 | data_type::INT32)) {
-            return Ok(site.add("DequantizeLinear", &inputs, vec![builder::int("axis", axis)]));
-        }
+        return Ok(site.add("DequantizeLinear", &inputs, vec![builder::int("axis", axis)]));
     }
     let [scale, zero] = channels(site, x, [scale, zero], axis)?;
     let mut value = site.to_float(x);
@@ -61,6 +64,11 @@ pub(super) fn dequantized(site: &mut Site<'_>, [x, scale, zero]: [&str; 3], axis
         value = site.add("Sub", &[&value, &zero], Vec::new());
     }
     Ok(site.add("Mul", &[&value, &scale], Vec::new()))
+}
+
+/// Whether the constant `name` holds more than one number.
+fn is_many(site: &Site<'_>, name: &str) -> bool {
+    site.constant(name).is_some_and(|t| t.dims.iter().product::<i64>() > 1)
 }
 
 fn constant_type(site: &Site<'_>, name: &str) -> Option<i32> {
@@ -102,8 +110,7 @@ pub(super) fn quantize_last(site: &mut Site<'_>, x: &str, [scale, zero]: [&str; 
 
 /// Scale and zero point as they broadcast against `x`: one for each channel along `axis` gets the other axes.
 fn channels(site: &mut Site<'_>, x: &str, [scale, zero]: [&str; 2], axis: i64) -> Result<[String; 2]> {
-    let many = |name: &str| site.constant(name).is_some_and(|t| t.dims.iter().product::<i64>() > 1);
-    if !many(scale) && !many(zero) {
+    if !is_many(site, scale) && !is_many(site, zero) {
         return Ok([scale.to_owned(), zero.to_owned()]);
     }
     let Some(rank) = site.constant(x).map(|t| t.dims.len()) else {
