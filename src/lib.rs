@@ -23,6 +23,8 @@ mod backend;
 pub mod bench;
 mod check;
 mod compose;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod describe;
 mod error;
 #[cfg(feature = "std")]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::onnx::{DimensionValue, TypeValue, ValueInfoProto, data_type};
+use crate::onnx::{DimensionValue, MapType, TypeValue, ValueInfoProto, data_type};
 use crate::tensor::{checked_len, shape_text};
 use crate::{DType, Dim, Error, ErrorKind, Limits, Result, Tensor, TensorSpec};
 
@@ -25,6 +25,9 @@ pub(crate) struct Hint {
     pub(crate) width: Option<usize>,
     /// The categories that the model knows, for strings.
     pub(crate) categories: Option<Vec<String>>,
+    /// The keys of an input that is declared as a map, which is then taken as a table (m, keys); maps are refused
+    /// where nothing is said.
+    pub(crate) keys: Option<Vec<String>>,
 }
 
 impl Declared {
@@ -34,8 +37,21 @@ impl Declared {
             .with_categories(self.categories.clone())
     }
 
+    /// Whether axis 0 is the batch.
     pub(crate) fn is_batched(&self) -> bool {
         self.dims.first() == Some(&Dim::Batch)
+    }
+
+    /// Whether axis 0 is declared as exactly 1.
+    pub(crate) fn is_one(&self) -> bool {
+        self.one
+    }
+
+    /// Takes axis 0 for the batch, or back, where it is declared as exactly 1.
+    pub(crate) fn widen(&mut self, wide: bool) {
+        if self.one {
+            self.dims[0] = if wide { Dim::Batch } else { Dim::Fixed(1) };
+        }
     }
 }
 
@@ -63,21 +79,22 @@ fn one(info: &ValueInfoProto, batch_name: &mut Option<String>, inner: &HashSet<&
         Some(t) => t.value()?,
         None => None,
     };
-    let tensor = match value {
-        Some(TypeValue::Tensor(tensor)) => tensor,
-        Some(_) => {
+    let Hint { width, categories, keys } = hint;
+    let tensor = match (value, keys) {
+        (Some(TypeValue::Tensor(tensor)), _) => tensor,
+        (Some(TypeValue::Map(map)), Some(keys)) => return of_map(name, map, width, keys),
+        (Some(_), _) => {
             return Err(bad(
                 ErrorKind::Unsupported,
                 "an input of the graph is a map, a sequence or optional; only tensors are taken",
             ));
         }
-        None => return Err(bad(ErrorKind::Malformed, "an input of the graph has no type")),
+        (None, _) => return Err(bad(ErrorKind::Malformed, "an input of the graph has no type")),
     };
     let dtype = dtype(tensor.elem_type.unwrap_or(0)).ok_or_else(|| {
         bad(ErrorKind::Unsupported, "an input of the graph has an element type that is not carried")
             .actual(data_type::name(tensor.elem_type.unwrap_or(0)))
     })?;
-    let Hint { width, categories } = hint;
     let mut one = false;
     let dims = match &tensor.shape {
         None => vec![Dim::Batch, width.map_or(Dim::Any, Dim::Fixed)],
@@ -116,11 +133,22 @@ fn one(info: &ValueInfoProto, batch_name: &mut Option<String>, inner: &HashSet<&
     Ok(Declared { name, dtype, dims, one, features: Vec::new(), categories: categories.into_iter().collect() })
 }
 
-/// Takes axis 0 of inputs declared (1, ...) for the batch.
-pub(crate) fn widen(inputs: &mut [Declared]) {
-    for input in inputs.iter_mut().filter(|d| d.one) {
-        input.dims[0] = Dim::Batch;
-    }
+/// An input that the file declares as a map: a table (m, keys).
+fn of_map(name: String, map: &MapType, width: Option<usize>, keys: Vec<String>) -> Result<Declared> {
+    let values = match &map.value_type {
+        Some(t) => t.value()?,
+        None => None,
+    };
+    let dtype = match values {
+        Some(TypeValue::Tensor(tensor)) => dtype(tensor.elem_type.unwrap_or(0)),
+        _ => None,
+    };
+    let dtype = dtype.ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "an input of the graph is a map of something else than numbers or text")
+            .tensor(&name)
+    })?;
+    let dims = vec![Dim::Batch, width.map_or(Dim::Any, Dim::Fixed)];
+    Ok(Declared { name, dtype, dims, one: false, features: keys, categories: Vec::new() })
 }
 
 /// The element type of a code of [`data_type`].

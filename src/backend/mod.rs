@@ -4,6 +4,8 @@
 mod declared;
 #[cfg(any(feature = "native", feature = "tract"))]
 mod file;
+#[cfg(any(feature = "native", feature = "tract"))]
+mod inline;
 #[cfg(feature = "native")]
 pub(crate) mod native;
 #[cfg(feature = "tract")]

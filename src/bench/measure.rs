@@ -42,14 +42,14 @@ impl fmt::Display for Timing {
 }
 
 /// A clock costs some 20 ns to read, so calls that are shorter than this are timed in groups that are not.
-const SHORTEST_NS: u128 = 2_000;
+const SHORTEST_NS: u128 = 5_000;
 /// At most so many timings are kept; then every other one is dropped and half as many are taken.
 const MOST_SAMPLES: usize = 1 << 20;
 
 /// Times `predict_batch` of `model` for `time`, over windows of `batch` consecutive rows of `inputs`, wrapping round.
 ///
 /// A call is timed as a host makes it: inputs are borrowed from `inputs` for each, checked and answered; the answers
-/// are dropped. A batch of one is `predict_batch` with a window of one row. Calls of less than 2 µs are timed in groups,
+/// are dropped. A batch of one is `predict_batch` with a window of one row. Calls of less than 5 µs are timed in groups,
 /// so their p99 is that of the group's mean. A model without a batch axis answers its inputs whole, as a batch of 1.
 ///
 /// # Errors
@@ -136,19 +136,21 @@ fn tenth(ns: f64) -> f64 {
 }
 
 /// Windows of consecutive rows, wrapping round: the rows are repeated until each window lies in one piece.
-struct Windows<'m> {
-    model: &'m dyn Model,
+struct Windows {
     inputs: Tensors<'static>,
+    /// Which inputs have a batch axis.
+    batched: Vec<bool>,
     rows: usize,
     batch: usize,
 }
 
-impl<'m> Windows<'m> {
-    fn new(model: &'m dyn Model, inputs: &Tensors<'_>, batch: usize) -> Result<Self> {
+impl Windows {
+    fn new(model: &dyn Model, inputs: &Tensors<'_>, batch: usize) -> Result<Self> {
         let signature = model.signature();
         let batched = |name: &str| signature.input(name).is_none_or(|s| s.is_batched());
         if !signature.is_batched() {
-            return Ok(Self { model, inputs: inputs.as_view().into_owned(), rows: 1, batch: 1 });
+            let batched = vec![false; inputs.len()];
+            return Ok(Self { inputs: inputs.as_view().into_owned(), batched, rows: 1, batch: 1 });
         }
         let first = inputs.iter().find(|(name, _)| batched(name));
         let rows = first.and_then(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(0);
@@ -167,20 +169,17 @@ impl<'m> Windows<'m> {
                 Ok((name.clone(), crate::Tensor::concat_rows(&parts)?))
             })
             .collect::<Result<_>>()?;
-        Ok(Self { model, inputs: repeated, rows, batch })
+        let batched = inputs.iter().map(|(name, _)| batched(name)).collect();
+        Ok(Self { inputs: repeated, batched, rows, batch })
     }
 
+    /// What a host does for a call: a set of borrowed inputs.
+    #[inline]
     fn window(&self, at: usize) -> Result<Tensors<'_>> {
-        let signature = self.model.signature();
-        if !signature.is_batched() {
-            return Ok(self.inputs.as_view());
+        let mut window = Tensors::with_capacity(self.inputs.len());
+        for ((name, tensor), &batched) in self.inputs.iter().zip(&self.batched) {
+            window.push(name.clone(), if batched { tensor.rows(at..at + self.batch)? } else { tensor.as_view() });
         }
-        let tensors = self.inputs.iter();
-        tensors
-            .map(|(name, tensor)| {
-                let batched = signature.input(name).is_none_or(|s| s.is_batched());
-                Ok((name.clone(), if batched { tensor.rows(at..at + self.batch)? } else { tensor.as_view() }))
-            })
-            .collect()
+        Ok(window)
     }
 }

@@ -36,7 +36,6 @@ pub struct Ensemble(Checked<Members>);
 
 impl Ensemble {
     /// An ensemble without members, to add them to.
-    #[must_use]
     pub fn builder() -> EnsembleBuilder {
         EnsembleBuilder { members: Vec::new(), how: How::Mean, features: Vec::new(), misplaced: false }
     }

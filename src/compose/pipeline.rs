@@ -1,4 +1,4 @@
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -32,7 +32,6 @@ pub struct Pipeline(Checked<Stages>);
 
 impl Pipeline {
     /// A pipeline without stages, to add them to.
-    #[must_use]
     pub fn builder() -> PipelineBuilder {
         PipelineBuilder { stages: Vec::new(), outputs: Vec::new(), cast: false, misplaced: false }
     }
@@ -236,6 +235,7 @@ enum Source {
 #[derive(Debug, Clone)]
 struct Stage {
     sources: Vec<Source>,
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the manifest needs it"))]
     feeds: Vec<(String, Feed)>,
 }
 
@@ -345,7 +345,7 @@ impl Stages {
         let outputs = self.extra.iter().map(|extra| OutputEntry {
             stage: extra.stage.clone(),
             output: extra.output.clone(),
-            name: (extra.name != extra.output).then(|| extra.name.to_string()),
+            name: (extra.name != extra.output).then(|| extra.name.clone()),
         });
         packer.finish(Manifest::pipeline(stages, outputs.collect(), self.cast))
     }

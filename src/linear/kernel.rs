@@ -12,7 +12,7 @@ pub(super) use plain::{Sums, logistic, softmax};
 #[cfg(feature = "native")]
 mod vector {
     use super::Vec;
-    use crate::kernel::{Isa, Packed, logistic_in_place, softmax_rows};
+    use crate::kernel::{Isa, Packed, softmax_rows};
 
     /// x · weights + bias.
     #[derive(Debug, Clone)]
@@ -31,9 +31,11 @@ mod vector {
         }
     }
 
-    /// 1 / (1 + e^-x) of every element.
-    pub(in crate::linear) fn logistic(values: &mut [f32]) {
-        logistic_in_place(Isa::best(), values);
+    /// 1 / (1 + e^-x), without overflow for any x.
+    #[inline]
+    pub(in crate::linear) fn logistic(x: f32) -> f32 {
+        let v = 1.0 / (1.0 + (-x.abs()).exp());
+        if x < 0.0 { 1.0 - v } else { v }
     }
 
     /// e^x_i / Σ e^x_j of every row of `k` elements.
@@ -72,9 +74,10 @@ pub(super) mod plain {
         }
     }
 
-    /// 1 / (1 + e^-x) of every element.
-    pub(in crate::linear) fn logistic(values: &mut [f32]) {
-        values.iter_mut().for_each(|x| *x = 1.0 / (1.0 + libm::expf(-*x)));
+    /// 1 / (1 + e^-x), without overflow for any x.
+    pub(in crate::linear) fn logistic(x: f32) -> f32 {
+        let v = 1.0 / (1.0 + libm::expf(-x.abs()));
+        if x < 0.0 { 1.0 - v } else { v }
     }
 
     /// e^x_i / Σ e^x_j of every row of `k` elements. The largest is subtracted first, so nothing overflows.
@@ -88,7 +91,7 @@ pub(super) mod plain {
     }
 }
 
-/// Where the first of the largest entries stands; 0 when the first entry is not a number, as in ONNX's `ArgMax`.
+/// Where the first of the largest entries stands; 0 when the first entry is not a number, as in ONNX Runtime.
 #[inline]
 pub(super) fn argmax(row: &[f32]) -> usize {
     let mut best = 0;

@@ -27,11 +27,12 @@ pub enum Link {
 
 /// A linear model built in code: `link(x · weights + bias)`.
 ///
-/// It takes one input `x` (m, n) f32. Its outputs depend on the [`Link`]. A `label` is the index (i64) of the first of
-/// the most probable classes; once the classes have [names](Self::class_names), it is the name (string).
+/// It takes one input `x` (m, n) f32. Its outputs depend on the [`Link`]. A `label` is the index (i64) of the class
+/// with the largest sum, the first of those that tie ([`Link::Logistic`]: the second class where the sum is positive);
+/// once the classes have [names](Self::class_names), it is the name (string).
 ///
-/// The model is checked: it refuses bad inputs itself. As an [artifact](Model::artifact) it is an ONNX file of `Gemm`
-/// and the operators of the link, which other runtimes load as well.
+/// The model is checked: it refuses bad inputs itself. As an [artifact](Model::artifact) it is an ONNX file of one
+/// `Gemm` or `LinearClassifier`, which other runtimes load as well.
 ///
 /// ```
 /// use modelberth::{ndarray::array, tensors, LinearModel, Link, Model};
@@ -236,44 +237,50 @@ impl Linear {
         self.signature = Signature::new(vec![input], outputs);
     }
 
-    /// The predictions or probabilities of each row.
+    /// The answers for whole rows; `lead` is `[m]`, or empty for one observation.
     #[inline]
-    fn numbers(&self, rows: &[f32]) -> Vec<f32> {
+    fn answer(&self, rows: &[f32], lead: &[usize]) -> Result<Tensors<'static>> {
         let m = rows.len() / self.width();
         let mut numbers = Vec::with_capacity(m * self.classes());
         self.sums.append(rows, &mut numbers);
+        let outputs = self.signature.outputs();
+        let mut answers = Tensors::with_capacity(outputs.len());
+        let shape = |classes: usize| {
+            let mut shape = [classes; 2];
+            shape[..lead.len()].copy_from_slice(lead);
+            shape
+        };
         match self.link {
             Link::Identity => {}
-            Link::Softmax => softmax(&mut numbers, self.bias.len()),
+            Link::Softmax => {
+                answers.push(
+                    outputs[0].name().clone(),
+                    self.label(numbers.chunks_exact(self.bias.len()).map(argmax), lead)?,
+                );
+                softmax(&mut numbers, self.bias.len());
+            }
             Link::Logistic => {
-                logistic(&mut numbers);
+                answers
+                    .push(outputs[0].name().clone(), self.label(numbers.iter().map(|&s| usize::from(s > 0.0)), lead)?);
                 // Spread from the end, where there is room, so that nothing is overwritten before it is read.
                 numbers.resize(2 * m, 0.0);
                 for i in (0..m).rev() {
-                    let second = numbers[i];
+                    let second = logistic(numbers[i]);
                     (numbers[2 * i], numbers[2 * i + 1]) = (1.0 - second, second);
                 }
             }
         }
-        numbers
+        let tensor = Tensor::from_vec(&shape(self.classes())[..=lead.len()], numbers)?;
+        answers.push(outputs[outputs.len() - 1].name().clone(), tensor);
+        Ok(answers)
     }
 
-    /// The answers in tensors; `shape` is (m, classes), or (classes,) for one observation.
-    fn answer(&self, numbers: Vec<f32>, shape: &[usize]) -> Result<Tensors<'static>> {
-        let outputs = self.signature.outputs();
-        let mut answers = Tensors::with_capacity(outputs.len());
-        if self.link != Link::Identity {
-            let labels = numbers.chunks_exact(self.classes()).map(argmax);
-            let shape = &shape[..shape.len() - 1];
-            let label = if self.classes.is_empty() {
-                Tensor::from_vec(shape, labels.map(|i| i as i64).collect())?
-            } else {
-                Tensor::from_vec(shape, labels.map(|i| self.classes[i].clone()).collect())?
-            };
-            answers.push(outputs[0].name().clone(), label);
+    fn label(&self, classes: impl Iterator<Item = usize>, shape: &[usize]) -> Result<Tensor<'static>> {
+        if self.classes.is_empty() {
+            Tensor::from_vec(shape, classes.map(|i| i as i64).collect())
+        } else {
+            Tensor::from_vec(shape, classes.map(|i| self.classes[i].clone()).collect())
         }
-        answers.push(outputs[outputs.len() - 1].name().clone(), Tensor::from_vec(shape, numbers)?);
-        Ok(answers)
     }
 }
 
@@ -289,11 +296,11 @@ impl Model for Linear {
 
     fn predict_batch(&self, inputs: &Tensors<'_>) -> Result<Tensors<'static>> {
         let rows = only(inputs)?;
-        self.answer(self.numbers(rows), &[rows.len() / self.width(), self.classes()])
+        self.answer(rows, &[rows.len() / self.width()])
     }
 
     fn predict(&self, input: &Tensors<'_>) -> Result<Tensors<'static>> {
-        self.answer(self.numbers(only(input)?), &[self.classes()])
+        self.answer(only(input)?, &[])
     }
 
     fn describe(&self) -> Description {
@@ -302,12 +309,8 @@ impl Model for Linear {
         description.parameters = (self.weights.len() + self.bias.len()) as u64;
         description.bytes = 4 * description.parameters;
         description.row_independent = true;
-        description.operators = vec![("Gemm".to_string(), 1)];
-        match self.link {
-            Link::Identity => {}
-            Link::Logistic => description.operators.push(("Sigmoid".to_string(), 1)),
-            Link::Softmax => description.operators.push(("Softmax".to_string(), 1)),
-        }
+        let operator = if self.link == Link::Identity { "Gemm" } else { "LinearClassifier" };
+        description.operators = vec![(operator.to_string(), 1)];
         description
     }
 

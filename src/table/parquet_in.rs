@@ -34,11 +34,7 @@ pub(super) struct ParquetSource {
 }
 
 impl ParquetSource {
-    pub(super) fn new(
-        file: impl ChunkReader + Send + 'static,
-        signature: &Signature,
-        allow_extra: bool,
-    ) -> Result<Self> {
+    pub(super) fn new(file: impl ChunkReader + 'static, signature: &Signature, allow_extra: bool) -> Result<Self> {
         contained(move || {
             // The types are those of Parquet itself: what the writer had in memory (dictionaries, views) is skipped.
             let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use modelberth::{DType, Tensor, Tensors};
 
 /// The folder of test data.
-pub fn data(path: &str) -> PathBuf {
+pub(crate) fn data(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path)
 }
 
 /// Every element of a tensor of numbers, as f64.
-pub fn numbers(tensor: &Tensor<'_>) -> Option<Vec<f64>> {
+pub(crate) fn numbers(tensor: &Tensor<'_>) -> Option<Vec<f64>> {
     if tensor.dtype() == DType::String {
         return None;
     }
@@ -20,7 +20,7 @@ pub fn numbers(tensor: &Tensor<'_>) -> Option<Vec<f64>> {
 
 /// How far `got` is from `expected`: `Ok` with the largest distance in units of the tolerance (1e-5 relative plus
 /// 1e-6 absolute), or `Err` with what differs in kind.
-pub fn distance(got: &Tensor<'_>, expected: &Tensor<'_>) -> Result<f64, String> {
+pub(crate) fn distance(got: &Tensor<'_>, expected: &Tensor<'_>) -> Result<f64, String> {
     let squeezed = |shape: &[usize]| shape.iter().copied().filter(|&d| d != 1).collect::<Vec<_>>();
     if squeezed(got.shape()) != squeezed(expected.shape()) {
         return Err(format!("shape {:?}, expected {:?}", got.shape(), expected.shape()));
@@ -52,6 +52,6 @@ fn one(got: f64, expected: f64) -> f64 {
 }
 
 /// The tensors of `set` whose names begin with `prefix`, without it.
-pub fn with_prefix<'t>(set: &'t Tensors<'_>, prefix: &str) -> Tensors<'t> {
+pub(crate) fn with_prefix<'t>(set: &'t Tensors<'_>, prefix: &str) -> Tensors<'t> {
     set.iter().filter_map(|(n, t)| Some((n.strip_prefix(prefix)?.into(), t.as_view()))).collect()
 }

@@ -10,6 +10,7 @@ use super::op::{Arg, Args, Scratch};
 use super::ops;
 use super::program::{Program, Step};
 use super::value::Value;
+use crate::backend::inline::OPSET_PROPERTY;
 use crate::onnx::{ExternalData, GraphProto, NodeProto};
 use crate::{Error, ErrorKind, Limits, Result};
 
@@ -63,7 +64,8 @@ impl Scope<'_> {
         self.names.contains_key(name) || self.parent.is_some_and(|p| p.sees(name))
     }
 
-    fn constant(&self, name: &str) -> Option<&Value<'static>> {
+    /// The value of `name`, if it is constant.
+    pub(super) fn constant(&self, name: &str) -> Option<&Value<'static>> {
         match self.names.get(name) {
             Some(Binding::Constant(at)) => self.constants.get(*at as usize),
             Some(Binding::Slot(_)) => None,
@@ -221,7 +223,9 @@ impl<'g> Building<'g> {
                 })
                 .collect();
             let domain = proto.operator_domain();
-            let opset = match self.context.opsets.get(domain) {
+            let own = proto.metadata_props.iter().find(|p| p.key.as_deref() == Some(OPSET_PROPERTY));
+            let own = own.and_then(|p| p.value.as_deref()?.parse::<i64>().ok());
+            let opset = match own.as_ref().or(self.context.opsets.get(domain)) {
                 Some(version) => *version,
                 // Some exporters forget to import the domains beside the standard one.
                 None if !domain.is_empty() => 1,

@@ -11,7 +11,7 @@ use super::compile::{self, Context};
 use super::op::Scratch;
 use super::program::Program;
 use super::value::{Shape, Value, typed};
-use crate::backend::file;
+use crate::backend::{file, inline};
 use crate::load::Source;
 use crate::onnx::{GraphProto, ModelProto};
 use crate::{
@@ -29,6 +29,8 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     let limits = &loader.limits;
     let proto = file::decode(source, limits)?;
     let graph = proto.graph.as_deref().expect("`decode` gives a file with a graph");
+    let inlined = inline::inline_functions(&proto)?;
+    let graph = inlined.as_ref().unwrap_or(graph);
     let context = Context {
         opsets: proto
             .opset_import
@@ -44,7 +46,11 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     let inputs: Vec<_> =
         graph.input.iter().filter(|i| !initialised.contains(i.name.as_deref().unwrap_or_default())).collect();
     let declared = analyze::declared(&inputs, &program)?;
-    let analysis = analyze::analyze(&program, declared, &names, limits)?;
+    let outputs: Vec<_> = names
+        .iter()
+        .filter_map(|name| graph.output.iter().find(|o| o.name.as_deref().unwrap_or_default() == name))
+        .collect();
+    let analysis = analyze::analyze(&program, declared, &outputs, limits)?;
     let pool = match loader.threads {
         0 | 1 => None,
         n => Some(rayon::ThreadPoolBuilder::new().num_threads(n).build().map_err(|e| {

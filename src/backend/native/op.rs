@@ -31,6 +31,11 @@ pub(crate) trait Op: Debug + Send + Sync + Any {
         None
     }
 
+    /// The names along the last axis of input 0, where the operator knows them: the keys of a map.
+    fn input_features(&self) -> Option<Vec<String>> {
+        None
+    }
+
     /// The names along the last axis of output `output`, where the operator knows them: classes, categories.
     fn output_features(&self, _output: usize) -> Option<Vec<String>> {
         None
@@ -199,7 +204,15 @@ pub(crate) struct Scratch {
     pub(crate) limits: Limits,
     /// How deep the subgraphs are nested.
     pub(crate) depth: usize,
+    /// Whether this is a dry run on made-up values: none may be refused for what it is, and subgraphs keep the shapes
+    /// they see.
+    pub(crate) dry: bool,
+    /// What loops have cost since the outermost of them began, in elements.
+    work: usize,
 }
+
+/// What an iteration of a loop costs at least, in elements.
+const ITERATION_COST: usize = 64;
 
 /// Free buffers kept per element type; more are given back to the allocator.
 const POOLED_BUFFERS: usize = 8;
@@ -240,6 +253,30 @@ impl Scratch {
             buffer.clear();
             pool.push(buffer);
         }
+    }
+
+    /// Runs `f`, the subgraphs of an operator, one level deeper.
+    pub(crate) fn nested<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        if self.depth == 0 {
+            self.work = 0;
+        }
+        self.depth += 1;
+        let answer = f(self);
+        self.depth -= 1;
+        answer
+    }
+
+    /// Counts an iteration of a loop that makes `elements` elements.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LimitExceeded`] when the loops have made more elements than one tensor may have.
+    pub(crate) fn charge(&mut self, elements: usize) -> Result<()> {
+        self.work = self.work.saturating_add(elements).saturating_add(ITERATION_COST);
+        if self.work > self.limits.max_elements {
+            return Err(Error::new(ErrorKind::LimitExceeded, "the loops of the graph run longer than `Limits` allow")
+                .expected(format!("at most {} elements in all iterations", self.limits.max_elements)));
+        }
+        Ok(())
     }
 
     /// The number of elements of `shape`, if the limits allow a tensor of this size. Every operator whose output can be

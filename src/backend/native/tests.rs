@@ -22,3 +22,17 @@ fn an_identity_gives_its_input_back() {
     assert!(model.describe().row_independent);
     assert_eq!(model.signature().outputs()[0].shape_text(), "(m, 2)");
 }
+
+#[test]
+fn what_follows_a_free_dimension_is_free() {
+    let dims = [Dim::Symbolic("N"), Dim::Unknown];
+    let g = graph(
+        "g",
+        [value_info("x", data_type::FLOAT, &dims)],
+        [node("Identity", "", &["x"], &["y"], [])],
+        [],
+        [value_info("y", data_type::FLOAT, &dims)],
+    );
+    let model = Loader::new().load_bytes("free.onnx", model(8, &[("", 17)], g).encode_to_vec()).unwrap();
+    assert_eq!(model.signature().outputs()[0].shape_text(), "(m, ?)");
+}

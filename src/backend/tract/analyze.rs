@@ -4,7 +4,7 @@
 //! what changes with the number of rows is the batch, what changes with a named axis carries its name, the rest is
 //! fixed.
 
-use crate::backend::declared::{Declared, made_up, widen};
+use crate::backend::declared::{Declared, made_up};
 use crate::{DType, Dim, Element, Error, ErrorKind, Limits, Result, Signature, Tensor, TensorSpec};
 
 /// The batch sizes of the dry runs.
@@ -63,10 +63,10 @@ pub(super) fn analyze(run: Run<'_>, mut inputs: Vec<Declared>, names: &[String],
     if inputs.iter().any(Declared::is_batched) {
         return Prober { run, inputs: &inputs, names, limits }.whole(Batching::Whole);
     }
-    if !inputs.iter().any(|d| d.one) {
+    if !inputs.iter().any(Declared::is_one) {
         return Prober { run, inputs: &inputs, names, limits }.whole(Batching::None);
     }
-    widen(&mut inputs);
+    inputs.iter_mut().for_each(|d| d.widen(true));
     let prober = Prober { run, inputs: &inputs, names, limits };
     if let Ok(mut wide) = prober.whole(Batching::Whole)
         && wide.rows_agree

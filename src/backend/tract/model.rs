@@ -11,7 +11,7 @@ use super::contain::contained;
 use super::plan::Plans;
 use super::{convert, independence, prepare};
 use crate::backend::declared::{self, Hint};
-use crate::backend::file;
+use crate::backend::{file, inline};
 use crate::load::Source;
 use crate::{Artifact, Checked, Description, Dim, Error, ErrorKind, Loader, Model, Result, Signature, Tensor, Tensors};
 
@@ -23,7 +23,10 @@ const ROWS_PER_THREAD: usize = 8;
 /// The model in an ONNX file; `reason` says why this backend was chosen.
 pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<Arc<dyn Model>> {
     let limits = &loader.limits;
-    let proto = file::decode(source, limits)?;
+    let mut proto = file::decode(source, limits)?;
+    if let Some(whole) = inline::inline_functions(&proto)? {
+        proto.graph = Some(Box::new(whole));
+    }
     let graph = proto.graph.as_deref().expect("`decode` gives a file with a graph");
     let names = file::wanted(graph, loader.outputs.as_deref())?;
     let mut description = Description::new("onnx", "tract", ENGINE);

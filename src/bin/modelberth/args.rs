@@ -105,7 +105,7 @@ pub(crate) struct Predict {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Walks the rows of IN in consecutive windows, wrapping round, for S seconds per batch size, and prints a line for each.
-A batch of 1 is a batch prediction of one row. Calls of less than 2 us are timed in groups.
+A batch of 1 is a batch prediction of one row. Calls of less than 5 us are timed in groups.
 
 Examples:
   modelberth bench churn.onnx

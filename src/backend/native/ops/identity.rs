@@ -3,9 +3,10 @@
 use smallvec::smallvec;
 
 use super::Group;
+use crate::Result;
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
-use crate::{Error, ErrorKind, Result};
+use crate::backend::native::value::Value;
 
 pub(super) const GROUP: Group = &[("Identity", build), ("Dropout", dropout)];
 
@@ -17,15 +18,28 @@ fn build(_node: &Node<'_>) -> Result<Box<dyn Op>> {
     Ok(Box::new(Identity))
 }
 
-/// Dropout does nothing outside training; the mask is not computed.
+/// Dropout drops nothing outside training.
 fn dropout(node: &Node<'_>) -> Result<Box<dyn Op>> {
-    if node.has_output(1) {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "Dropout with its mask is for training, which this crate does not do",
-        ));
+    if node.constant(2).is_some_and(|t| t.try_slice::<bool>() == Some(&[true])) {
+        return Err(node.unsupported("Dropout in training mode draws at random; export the model for inference"));
     }
-    Ok(Box::new(Identity))
+    Ok(if node.has_output(1) { Box::new(Dropout) } else { Box::new(Identity) })
+}
+
+/// Input 0, and a mask that keeps everything.
+#[derive(Debug)]
+struct Dropout;
+
+impl Op for Dropout {
+    fn run<'v>(&self, args: &mut Args<'_, 'v>, _cx: &mut Scratch) -> Result<Outs<'v>> {
+        let value = args.take(0)?;
+        let mask = Value::new(value.shape(), vec![true; value.len()]);
+        Ok(smallvec![value, mask])
+    }
+
+    fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {
+        false
+    }
 }
 
 impl Op for Identity {

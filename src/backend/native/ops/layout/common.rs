@@ -164,7 +164,7 @@ pub(super) type SmallStrides = smallvec::SmallVec<[isize; 4]>;
 /// # Errors
 /// [`ErrorKind::InvalidValue`] when it is out of range.
 #[inline]
-pub(super) fn index_of(index: i64, dim: usize) -> Result<usize> {
+pub(in crate::backend::native::ops) fn index_of(index: i64, dim: usize) -> Result<usize> {
     let signed = if index < 0 { index.wrapping_add(dim as i64) } else { index };
     if (signed as u64) < dim as u64 { Ok(signed as usize) } else { Err(bad_index(index, dim)) }
 }
@@ -296,7 +296,11 @@ pub(in crate::backend::native::ops) fn move_axis<'v>(
 }
 
 /// `value` with its axes in this order.
-pub(super) fn permuted<'v>(value: &Value<'_>, order: &[usize], cx: &mut Scratch) -> Result<Value<'v>> {
+pub(in crate::backend::native::ops) fn permuted<'v>(
+    value: &Value<'_>,
+    order: &[usize],
+    cx: &mut Scratch,
+) -> Result<Value<'v>> {
     let from = strides(value.shape());
     let shape: Shape = order.iter().map(|&a| value.shape()[a]).collect();
     let walk = Walk { start: 0, dims: shape.clone(), strides: order.iter().map(|&a| from[a]).collect() };
@@ -304,6 +308,6 @@ pub(super) fn permuted<'v>(value: &Value<'_>, order: &[usize], cx: &mut Scratch)
 }
 
 /// Whether more than one axis of an output varies with the batch, so that its entries belong to pairs of rows.
-pub(super) fn spreads(outputs: &[Flow]) -> bool {
+pub(in crate::backend::native::ops) fn spreads(outputs: &[Flow]) -> bool {
     outputs.iter().any(|o| (0..o.rank()).filter(|&a| o.varies(a)).count() > 1)
 }

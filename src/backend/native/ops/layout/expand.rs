@@ -6,8 +6,8 @@ use super::Group;
 use super::common::{Ints, SmallStrides, Walk, spreads, strides, walked};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
-use crate::backend::native::value::Shape;
-use crate::tensor::shape_text;
+use crate::backend::native::value::{Shape, Value};
+use crate::tensor::{checked_len, shape_text};
 use crate::{Error, ErrorKind, Result};
 
 pub(super) const GROUP: Group = &[("Expand", expand), ("Tile", tile)];
@@ -33,38 +33,53 @@ impl Op for Expand {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
         let value = args.get(0)?;
         let wanted = self.shape.get(args)?;
-        let rank = wanted.len().max(value.rank());
-        let bad = || {
-            Error::new(ErrorKind::WrongShape, "Expand can't broadcast its input to the shape")
-                .expected(format!("{wanted:?}"))
-                .actual(shape_text(value.shape()))
-        };
-        let from = strides(value.shape());
-        let (mut shape, mut steps) = (Shape::with_capacity(rank), SmallStrides::with_capacity(rank));
-        for axis in 0..rank {
-            let own = (axis + value.rank()).checked_sub(rank);
-            let dim = own.map_or(1, |a| value.shape()[a]);
-            let want = match (axis + wanted.len()).checked_sub(rank) {
-                Some(a) => usize::try_from(wanted[a]).map_err(|_| bad())?,
-                None => 1,
-            };
-            if dim != want && dim != 1 && want != 1 {
-                return Err(bad());
-            }
-            shape.push(if dim == 1 { want } else { dim });
-            steps.push(own.filter(|_| dim != 1).map_or(0, |a| from[a]));
-        }
-        if crate::tensor::checked_len(&shape) == Some(value.len()) {
-            drop(wanted);
+        let wanted = wanted.iter().map(|&d| usize::try_from(d)).collect::<std::result::Result<Shape, _>>();
+        let wanted = wanted.map_err(|_| Error::new(ErrorKind::InvalidValue, "a dimension of Expand is negative"))?;
+        let shape = broadcast(value.shape(), &wanted)?;
+        if checked_len(&shape) == Some(value.len()) {
             return Ok(smallvec![args.take(0)?.with_shape(shape)?]);
         }
-        let walk = Walk { start: 0, dims: shape.clone(), strides: steps };
-        Ok(smallvec![walked(value, &shape, walk, cx)?])
+        Ok(smallvec![stretched(value, &shape, cx)?])
     }
 
     fn mixes_rows(&self, _inputs: &[Flow], outputs: &[Flow]) -> bool {
         spreads(outputs)
     }
+}
+
+/// The shape of an operation on every pair of elements of two tensors: axes from the last, of length 1 or the same.
+///
+/// # Errors
+/// [`ErrorKind::WrongShape`] when the shapes do not go together.
+pub(in crate::backend::native::ops) fn broadcast(a: &[usize], b: &[usize]) -> Result<Shape> {
+    let rank = a.len().max(b.len());
+    let dim = |shape: &[usize], i: usize| (i + shape.len()).checked_sub(rank).map_or(1, |at| shape[at]);
+    (0..rank)
+        .map(|i| match (dim(a, i), dim(b, i)) {
+            (x, y) if x == y || y == 1 => Ok(x),
+            (1, y) => Ok(y),
+            _ => Err(Error::new(ErrorKind::WrongShape, "these shapes do not go together").actual(format!(
+                "{} and {}",
+                shape_text(a),
+                shape_text(b)
+            ))),
+        })
+        .collect()
+}
+
+/// `value` repeated up to `shape`, with which it [`broadcast`]s.
+pub(in crate::backend::native::ops) fn stretched<'v>(
+    value: &Value<'_>,
+    shape: &[usize],
+    cx: &mut Scratch,
+) -> Result<Value<'v>> {
+    let from = strides(value.shape());
+    let step = |axis: usize| {
+        let own = (axis + value.rank()).checked_sub(shape.len());
+        own.filter(|&a| value.shape()[a] != 1).map_or(0, |a| from[a])
+    };
+    let steps: SmallStrides = (0..shape.len()).map(step).collect();
+    walked(value, shape, Walk { start: 0, dims: Shape::from_slice(shape), strides: steps }, cx)
 }
 
 /// Input 0 as often along each axis as input 1 says; version 1 has the number of tiles and one axis instead.

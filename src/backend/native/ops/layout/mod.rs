@@ -26,7 +26,12 @@ mod unique;
 
 use super::Group;
 
-pub(super) use common::{Ints, axis_of, move_axis, scalar_i64};
+pub(super) use common::{Ints, axis_of, index_of, move_axis, no_sequence, permuted, scalar_i64, spreads};
+pub(super) use concat::concat;
+pub(super) use expand::{broadcast, stretched};
+pub(super) use permute::Transpose;
+pub(super) use reshape::Reshaped;
+pub(super) use split::pieces;
 
 /// The operators of this module, by domain.
 pub(super) const GROUPS: &[(&str, Group)] = &[

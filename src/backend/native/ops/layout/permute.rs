@@ -19,8 +19,15 @@ pub(super) const GROUP: Group = &[
 
 /// Input 0 with its axes in another order; reversed when none is given.
 #[derive(Debug)]
-struct Transpose {
+pub(in crate::backend::native::ops) struct Transpose {
     order: Option<Vec<usize>>,
+}
+
+impl Transpose {
+    /// Whether this swaps the axes of a matrix.
+    pub(in crate::backend::native::ops) fn swaps(&self) -> bool {
+        self.order.as_deref().is_none_or(|order| order == [1, 0])
+    }
 }
 
 fn transpose(node: &Node<'_>) -> Result<Box<dyn Op>> {

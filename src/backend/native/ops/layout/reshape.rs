@@ -15,8 +15,15 @@ pub(super) const GROUP: Group =
 
 /// Input 0 under another shape.
 #[derive(Debug)]
-struct Reshaped {
+pub(in crate::backend::native::ops) struct Reshaped {
     target: Target,
+}
+
+impl Reshaped {
+    /// Whether this joins all axes but the first.
+    pub(in crate::backend::native::ops) fn is_flatten(&self) -> bool {
+        matches!(self.target, Target::Flat(1))
+    }
 }
 
 /// How the new shape comes about.

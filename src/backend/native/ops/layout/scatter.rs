@@ -44,18 +44,13 @@ impl Reduction {
             Self::Replace => new.clone(),
             Self::Add => T::add(old, new)?,
             Self::Multiply => T::multiply(old, new)?,
-            // As `std::max` and `std::min` treat NaN: the old value stays unless the new one is known to be beyond it.
-            Self::Max if T::NUMBER => {
-                return Ok(if *old < *new {
-                    *old = new.clone()
-                });
-            }
-            Self::Min if T::NUMBER => {
-                return Ok(if *new < *old {
-                    *old = new.clone()
-                });
-            }
-            Self::Max | Self::Min => return Err(not_a_number()),
+            Self::Max | Self::Min if !T::NUMBER => return Err(not_a_number()),
+            // NaN goes before every number.
+            #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+            Self::Max if *old < *new || *new != *new => new.clone(),
+            #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+            Self::Min if *new < *old || *new != *new => new.clone(),
+            Self::Max | Self::Min => return Ok(()),
         };
         Ok(())
     }

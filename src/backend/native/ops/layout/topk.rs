@@ -11,13 +11,13 @@ use crate::{Error, ErrorKind, Result};
 
 pub(super) const GROUP: Group = &[("TopK", build)];
 
-/// The k largest or smallest elements along an axis, best first, and their indices. Among equals the lower index wins.
+/// The k largest or smallest elements along an axis and their indices. Among equals the lower index wins. The answer
+/// is sorted, best first, also where the file does not insist.
 #[derive(Debug)]
 struct TopK {
     k: Ints,
     axis: i64,
     largest: bool,
-    sorted: bool,
 }
 
 fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
@@ -31,12 +31,7 @@ fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
         Some(k) if k.len() != 1 => return Err(node.malformed("the k of TopK must be one number")),
         _ => {}
     }
-    Ok(Box::new(TopK {
-        k,
-        axis: node.int_or("axis", -1)?,
-        largest: node.flag("largest", true)?,
-        sorted: node.flag("sorted", true)?,
-    }))
+    Ok(Box::new(TopK { k, axis: node.int_or("axis", -1)?, largest: node.flag("largest", true)? }))
 }
 
 /// The most elements kept in order while scanning; more are selected and then sorted.
@@ -46,7 +41,6 @@ const SCANNED: usize = 64;
 struct Finder<T> {
     k: usize,
     largest: bool,
-    sorted: bool,
     best: Vec<T>,
     places: Vec<usize>,
 }
@@ -65,7 +59,9 @@ impl<T: Item + Copy + PartialOrd> Finder<T> {
     fn find_by<const LARGEST: bool>(&mut self, lane: &[T]) {
         #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
         let has_nan = lane.iter().fold(false, |found, v| found | (v != v));
-        if self.k == 1 {
+        if has_nan || self.k > SCANNED {
+            self.by_sorting::<LARGEST>(lane);
+        } else if self.k == 1 {
             let mut place = 0;
             for (i, &v) in lane.iter().enumerate() {
                 if Self::beats::<LARGEST>(v, lane[place]) {
@@ -74,24 +70,27 @@ impl<T: Item + Copy + PartialOrd> Finder<T> {
             }
             self.places.clear();
             self.places.push(place);
-        } else if has_nan || (!self.sorted && heap_is_used(self.k, lane.len())) {
-            self.by_heap::<LARGEST>(lane);
-        } else if self.k <= SCANNED {
-            self.by_scanning::<LARGEST>(lane);
         } else {
-            let before = |&i: &usize, &j: &usize| {
-                let value = |i: usize| lane[i];
-                let order = value(i).partial_cmp(&value(j)).unwrap_or(std::cmp::Ordering::Equal);
-                if LARGEST { order.reverse() } else { order }.then(i.cmp(&j))
-            };
-            self.places.clear();
-            self.places.extend(0..lane.len());
-            if self.k < lane.len() {
-                self.places.select_nth_unstable_by(self.k, before);
-                self.places.truncate(self.k);
-            }
-            self.places.sort_unstable_by(before);
+            self.by_scanning::<LARGEST>(lane);
         }
+    }
+
+    /// Selects, then sorts. NaN counts as larger than every number, as in ONNX Runtime.
+    fn by_sorting<const LARGEST: bool>(&mut self, lane: &[T]) {
+        #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+        let is_nan = |v: T| v != v;
+        let before = |&i: &usize, &j: &usize| {
+            let (a, b) = (lane[i], lane[j]);
+            let order = a.partial_cmp(&b).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b)));
+            if LARGEST { order.reverse() } else { order }.then(i.cmp(&j))
+        };
+        self.places.clear();
+        self.places.extend(0..lane.len());
+        if self.k < lane.len() {
+            self.places.select_nth_unstable_by(self.k, before);
+            self.places.truncate(self.k);
+        }
+        self.places.sort_unstable_by(before);
     }
 
     /// Keeps the best in order; a run of elements that do not beat the worst of them is passed over at once.
@@ -126,63 +125,6 @@ impl<T: Item + Copy + PartialOrd> Finder<T> {
             }
         }
     }
-
-    /// As ONNX Runtime keeps a heap with the worst on top: what becomes of NaN, which compares with nothing, and the
-    /// order of an unsorted answer follow from it.
-    fn by_heap<const LARGEST: bool>(&mut self, lane: &[T]) {
-        let k = self.k;
-        let beats = |i: usize, j: usize| {
-            let (a, b) = (lane[i], lane[j]);
-            Self::beats::<LARGEST>(a, b) || (a == b && i < j)
-        };
-        let heap = &mut self.places;
-        heap.clear();
-        heap.resize(k, 0);
-        for i in 0..k {
-            heap[k - i - 1] = i;
-            sift(&mut heap[..], k - i - 1, beats);
-        }
-        for i in k..lane.len() {
-            if Self::beats::<LARGEST>(lane[i], lane[heap[0]]) {
-                heap[0] = i;
-                sift(&mut heap[..], 0, beats);
-            }
-        }
-        if self.sorted {
-            for end in (1..k).rev() {
-                heap.swap(0, end);
-                sift(&mut heap[..end], 0, beats);
-            }
-        }
-    }
-}
-
-/// Whether ONNX Runtime takes a heap for k of n.
-fn heap_is_used(k: usize, n: usize) -> bool {
-    k < 4 || (k as f64).log2() / (n as f64).log2() < 0.725
-}
-
-/// Lets the element at `i` sink below those that it beats.
-fn sift(heap: &mut [usize], mut i: usize, beats: impl Fn(usize, usize) -> bool) {
-    loop {
-        let (left, right) = (2 * i + 1, 2 * i + 2);
-        let next = if right < heap.len() {
-            let over_left = beats(heap[i], heap[left]);
-            if over_left && beats(heap[right], heap[left]) {
-                left
-            } else if over_left || beats(heap[i], heap[right]) {
-                right
-            } else {
-                return;
-            }
-        } else if left < heap.len() && beats(heap[i], heap[left]) {
-            left
-        } else {
-            return;
-        };
-        heap.swap(i, next);
-        i = next;
-    }
 }
 
 impl TopK {
@@ -204,7 +146,7 @@ impl TopK {
         shape[axis] = k;
         let count = outer * k * inner;
         let (mut values, mut indices) = (cx.buffer::<T>(count), cx.buffer::<i64>(count));
-        let mut finder = Finder { k, largest: self.largest, sorted: self.sorted, best: Vec::new(), places: Vec::new() };
+        let mut finder = Finder { k, largest: self.largest, best: Vec::new(), places: Vec::new() };
         if count == 0 {
         } else if inner == 1 {
             for lane in items.chunks_exact(n) {

@@ -142,7 +142,7 @@ float_maps! {
 /// ln(1 + e^x), without overflow.
 #[inline(always)]
 fn softplus<F: Float>(x: F) -> F {
-    let near = x.magnitude().negated().exp().ln_1p();
+    let near = x.magnitude().negated().exp().ln_1p_of_unit();
     if x > F::ZERO { x.plus(near) } else { near }
 }
 

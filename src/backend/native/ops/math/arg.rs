@@ -16,19 +16,12 @@ pub(super) const GROUP: Group = &[("ArgMax", |n| build(n, true)), ("ArgMin", |n|
 /// The index of the largest or smallest element along an axis. Elements are compared in order with the best one so far,
 /// so that NaN at the start wins and loses elsewhere, as in ONNX Runtime.
 #[derive(Debug)]
-pub(crate) struct ArgExtreme {
+struct ArgExtreme {
     largest: bool,
     axis: i64,
     keep: bool,
     /// Whether the last one of equal elements counts, not the first.
     last: bool,
-}
-
-impl ArgExtreme {
-    /// Whether it is the first of the largest elements along `axis`, and the axis is left out.
-    pub(crate) fn is_plain_argmax(&self, axis: i64) -> bool {
-        self.largest && !self.last && !self.keep && self.axis == axis
-    }
 }
 
 fn build(node: &Node<'_>, largest: bool) -> Result<Box<dyn Op>> {
@@ -45,7 +38,7 @@ impl Op for ArgExtreme {
         let value = args.get(0)?;
         let axis = axis_of(self.axis, value.rank())?;
         let [before, along, after] = axes::around(value.shape(), axis);
-        if along == 0 && before * after > 0 {
+        if along == 0 && before > 0 && after > 0 {
             return Err(Error::new(ErrorKind::WrongShape, "there is no largest or smallest element of none"));
         }
         let mut shape = Shape::from_slice(value.shape());
@@ -54,7 +47,7 @@ impl Op for ArgExtreme {
         } else {
             shape.remove(axis);
         }
-        let mut out = cx.buffer::<i64>(before * after);
+        let mut out = cx.buffer::<i64>(cx.check_shape(&shape)?);
         numbers!(value.data(), T, items => match (self.largest, self.last) {
             (true, false) => find::<T>(items, along, after, |x, best| x > best, &mut out),
             (true, true) => find::<T>(items, along, after, |x, best| x >= best, &mut out),

@@ -115,6 +115,7 @@ fn modulo(node: &Node<'_>) -> Result<Box<dyn Op>> {
     if node.flag("fmod", false)? { build::<Remainder>(node) } else { build::<Modulo>(node) }
 }
 
+#[allow(dead_code, reason = "for the operators of other groups that take this one in")]
 impl<P: Pairing> Binary<P> {
     /// The operand that is constant and not aligned in an old way, if one is.
     pub(crate) fn constant(&self) -> Option<(&Value<'static>, Side)> {
@@ -143,7 +144,7 @@ impl<P: Pairing> Op for Binary<P> {
 }
 
 /// The elements of `a` paired with those of `b`, in place where `a` has the shape of the output.
-fn paired<'v, P: Pairing>(a: Value<'v>, b: &Value<'_>, align: Align, cx: &mut Scratch) -> Result<Value<'v>> {
+pub(super) fn paired<'v, P: Pairing>(a: Value<'v>, b: &Value<'_>, align: Align, cx: &mut Scratch) -> Result<Value<'v>> {
     let (shape_b, shape) = align.shapes(a.shape(), b.shape())?;
     if shape[..] != *a.shape() {
         let out = fresh::<P>(&a, b, align, cx);

@@ -20,9 +20,14 @@ pub(super) fn axis_of(axis: i64, rank: usize) -> Result<usize> {
     })
 }
 
+/// The number of elements that axes of these lengths hold, which can only overflow where another axis has length 0.
+pub(super) fn product(lengths: &[usize]) -> usize {
+    lengths.iter().fold(1, |n, &d| n.saturating_mul(d))
+}
+
 /// The number of elements before, along and after an axis.
 pub(super) fn around(shape: &[usize], axis: usize) -> [usize; 3] {
-    [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
+    [product(&shape[..axis]), shape[axis], product(&shape[axis + 1..])]
 }
 
 /// The axes that a reduction takes together.

@@ -62,7 +62,7 @@ fn mismatch(a: &[usize], b: &[usize]) -> Error {
 
 /// A constant operand, for operators that others take in.
 pub(super) fn constant(node: &Node<'_>, i: usize) -> Option<Value<'static>> {
-    node.constant(i).filter(|value| value.len() <= MAX_CONSTANT).map(Value::clone)
+    node.constant(i).filter(|value| value.len() <= MAX_CONSTANT).cloned()
 }
 
 /// The most elements of a constant operand that an operator keeps a copy of.

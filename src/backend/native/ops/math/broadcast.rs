@@ -63,18 +63,27 @@ impl<const N: usize> Plan<N> {
     /// The walk over `out` of operands of `shapes`, each of which [`fits`] it.
     pub(crate) fn new(out: &[usize], shapes: [&[usize]; N]) -> Self {
         debug_assert!(shapes.iter().all(|s| fits(s, out)), "{shapes:?} to {out:?}");
+        let mut sizes = [1usize; N];
+        Self::with_steps(out, |back| {
+            std::array::from_fn(|k| {
+                let shape = shapes[k];
+                let d = shape.len().checked_sub(back + 1).map_or(1, |axis| shape[axis]);
+                if d == 1 {
+                    return 0;
+                }
+                let step = sizes[k];
+                sizes[k] = sizes[k].saturating_mul(d);
+                step
+            })
+        })
+    }
+
+    /// The walk over `out` of operands whose steps along each axis, counted from the last one, `steps` gives.
+    pub(crate) fn with_steps(out: &[usize], mut steps: impl FnMut(usize) -> [usize; N]) -> Self {
         let mut plan = Self { dims: SmallVec::new(), strides: SmallVec::new(), empty: out.contains(&0) };
         // From the innermost axis outwards; turned round at the end.
-        let mut sizes = [1usize; N];
         for (back, &length) in out.iter().rev().enumerate() {
-            let mut stride = [0; N];
-            for (k, shape) in shapes.iter().enumerate() {
-                let d = shape.len().checked_sub(back + 1).map_or(1, |axis| shape[axis]);
-                if d != 1 {
-                    stride[k] = sizes[k];
-                    sizes[k] = sizes[k].saturating_mul(d);
-                }
-            }
+            let stride = steps(back);
             if length == 1 {
                 continue;
             }
@@ -94,7 +103,8 @@ impl<const N: usize> Plan<N> {
     }
 
     /// Calls `f` for every run along the innermost axis, in row-major order of the output, with the offset of each
-    /// operand, the length of the run, and the step of each operand in it: 1, or 0 where it stands still.
+    /// operand, the length of the run, and the step of each operand in it: for a dense operand 1, or 0 where it stands
+    /// still.
     #[inline]
     pub(crate) fn runs(&self, mut f: impl FnMut([usize; N], usize, [usize; N])) {
         if self.empty {
@@ -129,7 +139,31 @@ impl<const N: usize> Plan<N> {
     }
 }
 
+impl Plan<2> {
+    /// The length of the rows, when operand 0 is dense and operand 1 is one row for all of its rows.
+    fn one_row_for_all(&self) -> Option<usize> {
+        let (&[_, n], [[_, 0], [1, 1]]) = (&self.dims[..], &self.strides[..]) else { return None };
+        Some(n)
+    }
+
+    /// The length of the rows, when operand 0 is dense and operand 1 has one element for each of its rows.
+    pub(crate) fn one_element_a_row(&self) -> Option<usize> {
+        let (&[_, n], [[_, 1], [1, 0]]) = (&self.dims[..], &self.strides[..]) else { return None };
+        (!self.empty).then_some(n)
+    }
+}
+
+/// Rows shorter than this are repeated, so that a loop over them is worth starting.
+const SHORT: usize = 32;
+
+/// A short row that all rows of `plan` share, as often as makes it long.
+fn repeated<B: Copy>(plan: &Plan<2>, b: &[B]) -> Option<Vec<B>> {
+    let n = plan.one_row_for_all().filter(|&n| (1..SHORT).contains(&n) && plan.dims[0] > 4 && b.len() == n)?;
+    Some(b.repeat((4 * SHORT / n).min(plan.dims[0])))
+}
+
 /// `items` of shape `from`, stretched to `to`, at the end of `out`.
+#[allow(dead_code, reason = "for operators of other groups")]
 pub(crate) fn expand<T: Clone>(items: &[T], from: &[usize], to: &[usize], out: &mut Vec<T>) {
     Plan::new(to, [from]).runs(|[i], n, [step]| match step {
         0 => out.extend(std::iter::repeat_n(&items[i], n).cloned()),
@@ -145,6 +179,10 @@ pub(crate) fn zip<A: Copy, B: Copy, O: Clone>(
     out: &mut Vec<O>,
     f: impl Fn(A, B) -> O + Copy,
 ) {
+    if let Some(b) = repeated(plan, b) {
+        a.chunks(b.len()).for_each(|a| out.extend(a.iter().zip(&b).map(|(&x, &y)| f(x, y))));
+        return;
+    }
     plan.runs(|[i, j], n, steps| match steps {
         [1, 1] => out.extend(a[i..i + n].iter().zip(&b[j..j + n]).map(|(&x, &y)| f(x, y))),
         [1, _] => {
@@ -162,6 +200,10 @@ pub(crate) fn zip<A: Copy, B: Copy, O: Clone>(
 /// Combines every element of `a`, which has the output's shape, with its partner in `b`, in place.
 #[inline]
 pub(crate) fn zip_in_place<A: Copy, B: Copy>(plan: &Plan<2>, a: &mut [A], b: &[B], f: impl Fn(A, B) -> A + Copy) {
+    if let Some(b) = repeated(plan, b) {
+        a.chunks_mut(b.len()).for_each(|a| a.iter_mut().zip(&b).for_each(|(x, &y)| *x = f(*x, y)));
+        return;
+    }
     plan.runs(|[i, j], n, steps| match steps {
         [_, 1] => a[i..i + n].iter_mut().zip(&b[j..j + n]).for_each(|(x, &y)| *x = f(*x, y)),
         _ => {
@@ -204,12 +246,24 @@ mod tests {
         let want: Vec<i32> =
             (0..2).flat_map(|i| (0..4).flat_map(move |j| (0..3).map(move |k| 3 * i + k + 10 * j))).collect();
         assert_eq!(out, want);
+        for rows in [3, 50] {
+            let (mut long, shape) = (vec![1i32; rows * 3], [rows, 3]);
+            let mut fresh = Vec::new();
+            let plan = Plan::new(&shape, [&shape, &[3]]);
+            zip(&plan, (&long, &[1, 2, 3]), &mut fresh, |x, y| x + y);
+            zip_in_place(&plan, &mut long, &[1, 2, 3], |x, y| x + y);
+            assert_eq!((&long, long.len()), (&[2, 3, 4].repeat(rows), fresh.len()));
+            assert_eq!(long, fresh);
+        }
         let mut scalar = Vec::new();
         zip(&Plan::new(&[1, 1], [&[1, 1], &[]]), (&[7], &[8]), &mut scalar, |x: i32, y: i32| x + y);
         assert_eq!(scalar, [15]);
         let mut stretched = Vec::new();
         expand(&[1, 2], &[2, 1], &[2, 2, 3], &mut stretched);
         assert_eq!(stretched, [1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 2]);
-        zip(&Plan::new(&[0, 3], [&[0, 3], &[3]]), (&[0i32; 0], &[1i32; 3]), &mut out, |_, _| unreachable!());
+        for (shape, row) in [([0, 3], [3]), ([9, 0], [0])] {
+            let plan = Plan::new(&shape, [&shape, &row]);
+            zip(&plan, (&[0i32; 0], &vec![1i32; row[0]]), &mut out, |_, _| unreachable!());
+        }
     }
 }

@@ -17,16 +17,9 @@ pub(super) const GROUP: Group = &[("Cast", build), ("CastLike", build_like)];
 
 /// Every element as another type.
 #[derive(Debug)]
-pub(crate) struct Cast {
+struct Cast {
     /// The type; the one of input 1 when it is not fixed.
     to: Option<DType>,
-}
-
-impl Cast {
-    /// The type it casts to, where that does not depend on another input.
-    pub(crate) fn to(&self) -> Option<DType> {
-        self.to
-    }
 }
 
 fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {

@@ -9,7 +9,35 @@ const ROUNDER: f32 = 12_582_912.0;
 /// e to the power of `x`; exact zeros and infinities beyond the range, subnormal numbers where those are due.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    // Beyond these, the result is infinite or rounds to zero. NaN passes both comparisons.
+    let (tail, n) = reduced(x);
+    let half = n >> 1;
+    // 2^n in two factors: one alone would leave the range before the product does.
+    (tail + 1.0) * power_of_two(half) * power_of_two(n.wrapping_sub(half))
+}
+
+/// e to the power of `x`, less 1, with all digits near zero.
+#[inline(always)]
+pub(crate) fn exp_m1(x: f32) -> f32 {
+    let (tail, n) = reduced(x);
+    let half = n >> 1;
+    let [a, b] = [power_of_two(half), power_of_two(n.wrapping_sub(half))];
+    let near = tail * a * b + (a * b - 1.0);
+    // From here on, 1 is lost in rounding, and infinities would meet above.
+    if x > 40.0 { (tail + 1.0) * a * b } else { near }
+}
+
+/// ln(1 + x) for 0 <= x <= 1, with all digits near zero (W. Kahan's correction of the rounding of 1 + x).
+#[inline(always)]
+pub(crate) fn ln_1p_of_unit(x: f32) -> f32 {
+    let one_more = 1.0 + x;
+    let known = one_more - 1.0;
+    if known == 0.0 { x } else { one_more.ln() * (x / known) }
+}
+
+/// e^r - 1 and n so that e^x = e^r 2^n.
+#[inline(always)]
+fn reduced(x: f32) -> (f32, i32) {
+    // Beyond these, the power is infinite or rounds to zero. NaN passes both comparisons.
     let x = if x > 89.0 { 89.0 } else { x };
     let x = if x < -104.0 { -104.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUNDER;
@@ -23,11 +51,8 @@ pub(crate) fn exp(x: f32) -> f32 {
     let p = p * r + 4.166_579_6e-2;
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
-    let e = p * (r * r) + r + 1.0;
-    // 2^n in two factors: one alone would leave the range before the product does.
     let n = (shifted.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32);
-    let half = n >> 1;
-    e * power_of_two(half) * power_of_two(n.wrapping_sub(half))
+    (p * (r * r) + r, n)
 }
 
 /// 2^n for -126 <= n <= 127.
@@ -50,10 +75,10 @@ pub(crate) fn tanh(x: f32) -> f32 {
     // The minimax polynomial near zero (Cephes, tanhf), where the form above loses its digits.
     let s = x * x;
     let p = -5.704_988_7e-3;
-    let p = p * s + 2.063_908_9e-2;
+    let p = p * s + 2.063_909e-2;
     let p = p * s - 5.373_971_6e-2;
     let p = p * s + 1.333_144_2e-1;
-    let p = p * s - 3.333_328_2e-1;
+    let p = p * s - 3.333_328e-1;
     let near = p * s * x + x;
     (if a < 0.625 { near } else { far }).copysign(x)
 }
@@ -131,6 +156,12 @@ mod tests {
         assert!(e < 1.01, "exp: {e}");
         let e = worst_ulp([-104.5, -87.0], exp, f64::exp);
         assert!(e < 1.01, "subnormal exp: {e}");
+        let e = worst_ulp([-20.0, 88.0], exp_m1, f64::exp_m1);
+        assert!(e < 2.0, "exp_m1: {e}");
+        let e = worst_ulp([-1e-3, 1e-3], exp_m1, f64::exp_m1);
+        assert!(e < 1.5, "exp_m1 near 0: {e}");
+        let e = worst_ulp([0.0, 1.0], ln_1p_of_unit, f64::ln_1p);
+        assert!(e < 3.0, "ln_1p: {e}");
         let e = worst_ulp([-10.0, 10.0], tanh, f64::tanh);
         assert!(e < 2.0, "tanh: {e}");
         let e = worst_ulp([-80.0, 20.0], sigmoid, |x| 1.0 / (1.0 + (-x).exp()));
@@ -144,10 +175,11 @@ mod tests {
         let inf = f32::INFINITY;
         assert_eq!([exp(inf), exp(-inf), exp(0.0), exp(-0.0)], [inf, 0.0, 1.0, 1.0]);
         assert_eq!([exp(88.8), exp(1e30), exp(-104.0), exp(-1e30)], [inf, inf, 0.0, 0.0]);
+        assert_eq!([exp_m1(inf), exp_m1(-inf), exp_m1(0.0), exp_m1(1e-20)], [inf, -1.0, 0.0, 1e-20]);
         assert_eq!([sigmoid(inf), sigmoid(-inf), sigmoid(0.0)], [1.0, 0.0, 0.5]);
         assert_eq!([tanh(inf), tanh(-inf), tanh(0.0), tanh(20.0)], [1.0, -1.0, 0.0, 1.0]);
         assert_eq!([erf(inf), erf(-inf), erf(0.0), erf(9.0)], [1.0, -1.0, 0.0, 1.0]);
-        assert!([exp, sigmoid, tanh, erf].iter().all(|f| f(f32::NAN).is_nan()));
+        assert!([exp, exp_m1, sigmoid, tanh, erf].iter().all(|f| f(f32::NAN).is_nan()));
         assert!(tanh(-0.0).is_sign_negative() && erf(-0.0).is_sign_negative());
     }
 

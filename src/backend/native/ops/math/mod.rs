@@ -4,6 +4,8 @@ mod activations;
 mod arg;
 mod arithmetic;
 mod axes;
+mod batch_norm;
+mod bias_gelu;
 mod binary;
 pub(crate) mod broadcast;
 mod cast;
@@ -12,16 +14,24 @@ mod compare;
 mod cumulate;
 mod dispatch;
 pub(crate) mod exp;
+mod float_work;
 mod functions;
 mod logic;
+mod norm;
 mod num;
 mod pow;
+mod quantize;
 mod reduce;
 mod select;
 mod softmax;
+#[cfg(test)]
+mod tests;
 mod unary;
 
 use super::Group;
+
+#[allow(unused_imports, reason = "for operators of other groups that take these in")]
+pub(crate) use arithmetic::{Add, Binary, Div, Mul, Side, Sub};
 
 /// The operators of this module, by domain.
 pub(super) const GROUPS: &[(&str, Group)] = &[
@@ -31,6 +41,10 @@ pub(super) const GROUPS: &[(&str, Group)] = &[
     ("", compare::GROUP),
     ("", cast::GROUP),
     ("", logic::GROUP),
+    ("", quantize::GROUP),
+    ("com.microsoft", bias_gelu::MICROSOFT),
+    ("", norm::GROUP),
+    ("", batch_norm::GROUP),
     ("", reduce::GROUP),
     ("", arg::GROUP),
     ("", softmax::GROUP),

@@ -34,6 +34,10 @@ pub(crate) trait Num: Item + Copy + PartialOrd {
     /// the smallest `i32` or `i64`, cut to the width of the type.
     fn from_double(x: f64) -> Self;
 
+    fn is_negative_number(self) -> bool {
+        self.partial_cmp(&Self::ZERO) == Some(std::cmp::Ordering::Less)
+    }
+
     /// The larger one; NaN when one is NaN.
     #[inline(always)]
     fn larger(self, other: Self) -> Self {
@@ -121,7 +125,8 @@ fn to_i32(x: f64) -> i32 {
 /// As the instruction cvttsd2si with 64 bits.
 #[inline(always)]
 fn to_i64(x: f64) -> i64 {
-    if x >= -9_223_372_036_854_775_808.0 && x < 9_223_372_036_854_775_808.0 { x as i64 } else { i64::MIN }
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    if (-END..END).contains(&x) { x as i64 } else { i64::MIN }
 }
 
 /// As compilers build it from cvttsd2si: what is 2^63 or more is shifted down before and up after.
@@ -255,9 +260,9 @@ pub(crate) trait Float: Num {
     fn erf(self) -> Self;
     fn exp_m1(self) -> Self;
     fn ln(self) -> Self;
-    fn ln_1p(self) -> Self;
+    /// ln(1 + x) for 0 <= x <= 1.
+    fn ln_1p_of_unit(self) -> Self;
     fn sqrt(self) -> Self;
-    fn powf(self, other: Self) -> Self;
     fn floor(self) -> Self;
     fn ceil(self) -> Self;
     fn round_ties_even(self) -> Self;
@@ -283,7 +288,40 @@ macro_rules! of_std {
     )*};
 }
 
+/// Rounding without the functions of the standard library, which are calls where the instruction set has no rounding,
+/// so that loops become SIMD.
+macro_rules! rounding {
+    ($t:ty, $rounder:literal) => {
+        #[inline(always)]
+        fn round_ties_even(self) -> Self {
+            let size = self.abs();
+            // What is larger has no fraction. NaN stays.
+            let rounded = if size < $rounder { (size + $rounder) - $rounder } else { size };
+            rounded.copysign(self)
+        }
+        #[inline(always)]
+        fn floor(self) -> Self {
+            let near = Float::round_ties_even(self);
+            (if near > self { near - 1.0 } else { near }).copysign(self)
+        }
+        #[inline(always)]
+        fn ceil(self) -> Self {
+            let near = Float::round_ties_even(self);
+            (if near < self { near + 1.0 } else { near }).copysign(self)
+        }
+    };
+}
+
 impl Float for f32 {
+    rounding!(f32, 8_388_608.0);
+    #[inline(always)]
+    fn exp_m1(self) -> Self {
+        exp::exp_m1(self)
+    }
+    #[inline(always)]
+    fn ln_1p_of_unit(self) -> Self {
+        exp::ln_1p_of_unit(self)
+    }
     #[inline(always)]
     fn exp(self) -> Self {
         exp::exp(self)
@@ -300,10 +338,6 @@ impl Float for f32 {
     fn erf(self) -> Self {
         exp::erf(self)
     }
-    #[inline(always)]
-    fn powf(self, other: Self) -> Self {
-        f32::powf(self, other)
-    }
     // The next two square or double their argument, which has to stay finite.
     fn asinh(self) -> Self {
         f64::from(self).asinh() as Self
@@ -311,10 +345,15 @@ impl Float for f32 {
     fn acosh(self) -> Self {
         f64::from(self).acosh() as Self
     }
-    of_std!(f32: exp_m1 ln ln_1p sqrt floor ceil round_ties_even sin cos tan asin acos atan sinh cosh atanh);
+    of_std!(f32: ln sqrt sin cos tan asin acos atan sinh cosh atanh);
 }
 
 impl Float for f64 {
+    rounding!(f64, 4_503_599_627_370_496.0);
+    #[inline(always)]
+    fn ln_1p_of_unit(self) -> Self {
+        self.ln_1p()
+    }
     #[inline(always)]
     fn sigmoid(self) -> Self {
         1.0 / (1.0 + f64::exp(-self))
@@ -323,9 +362,5 @@ impl Float for f64 {
     fn erf(self) -> Self {
         exp::erf_f64(self)
     }
-    #[inline(always)]
-    fn powf(self, other: Self) -> Self {
-        f64::powf(self, other)
-    }
-    of_std!(f64: exp tanh exp_m1 ln ln_1p sqrt floor ceil round_ties_even sin cos tan asin acos atan sinh cosh asinh acosh atanh);
+    of_std!(f64: exp tanh exp_m1 ln sqrt sin cos tan asin acos atan sinh cosh asinh acosh atanh);
 }

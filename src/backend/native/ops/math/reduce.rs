@@ -8,13 +8,13 @@ use smallvec::smallvec;
 use super::axes::{self, Axes};
 use super::broadcast::Plan;
 use super::cast;
-use super::dispatch::{self, numbers};
+use super::dispatch::numbers;
 use super::num::{Float, Num};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
-use crate::backend::native::value::{Data, Shape, Value};
-use crate::{DType, Error, ErrorKind, Result};
+use crate::backend::native::value::{Data, Value};
+use crate::{DType, Result};
 
 pub(super) const GROUP: Group = &[
     ("ReduceSum", build::<Sum>),
@@ -36,6 +36,9 @@ const LANES: usize = 16;
 pub(super) trait Fold: Debug + Send + Sync + 'static {
     /// Whether booleans are taken.
     const BOOLEANS: bool = false;
+    /// Whether the first element of a group stays when no other beats it: NaN there wins, and loses elsewhere, as in
+    /// ONNX Runtime (where rows are too short for SIMD).
+    const FROM_FIRST: bool = false;
     /// What no elements give.
     fn start<T: Num>() -> T {
         T::ZERO
@@ -74,26 +77,28 @@ folds! {
             if n == 0 { all } else { all.over(T::from_double(n as f64)) }
         }
     }
-    /// The largest element; NaN when there is one.
+    /// The largest element.
     Max {
         const BOOLEANS: bool = true;
+        const FROM_FIRST: bool = true;
         fn start<T: Num>() -> T {
             T::LEAST
         }
         #[inline(always)]
         fn join<T: Num>(a: T, b: T) -> T {
-            a.larger(b)
+            if b > a { b } else { a }
         }
     }
-    /// The smallest element; NaN when there is one.
+    /// The smallest element.
     Min {
         const BOOLEANS: bool = true;
+        const FROM_FIRST: bool = true;
         fn start<T: Num>() -> T {
             T::GREATEST
         }
         #[inline(always)]
         fn join<T: Num>(a: T, b: T) -> T {
-            a.smaller(b)
+            if b < a { b } else { a }
         }
     }
     /// The product.
@@ -249,17 +254,37 @@ pub(super) fn fold_run<T: Num, F: Fold>(run: &[T]) -> T {
 /// `items` of `shape` brought to the `count` elements of `kept`, into `out`.
 pub(super) fn fold<T: Num, F: Fold>(items: &[T], shape: &[usize], kept: &[usize], count: usize, out: &mut Vec<T>) {
     out.clear();
-    out.resize(count, F::start());
-    Plan::new(shape, [shape, kept]).runs(|[i, o], n, [_, step]| {
-        let run = &items[i..i + n];
-        if step == 0 {
-            out[o] = F::join(out[o], fold_run::<T, F>(run));
-        } else {
-            out[o..o + n].iter_mut().zip(run).for_each(|(all, &x)| *all = F::join(*all, F::map(x)));
-        }
-    });
+    if F::FROM_FIRST && T::IS_FLOAT && !items.is_empty() {
+        firsts(items, shape, kept, out);
+    } else {
+        out.resize(count, F::start());
+    }
+    let plan = Plan::new(shape, [shape, kept]);
+    if let Some(n) = plan.one_element_a_row() {
+        out.iter_mut().zip(items.chunks_exact(n)).for_each(|(all, run)| *all = F::join(*all, fold_run::<T, F>(run)));
+    } else {
+        plan.runs(|[i, o], n, [_, step]| {
+            let run = &items[i..i + n];
+            if step == 0 {
+                out[o] = F::join(out[o], fold_run::<T, F>(run));
+            } else {
+                out[o..o + n].iter_mut().zip(run).for_each(|(all, &x)| *all = F::join(*all, F::map(x)));
+            }
+        });
+    }
     let per_group = items.len().checked_div(count).unwrap_or(0);
     out.iter_mut().for_each(|all| *all = F::finish(*all, per_group));
+}
+
+/// The first element of every group, at the end of `out`.
+fn firsts<T: Num>(items: &[T], shape: &[usize], kept: &[usize], out: &mut Vec<T>) {
+    let (mut size, mut axes) = (1, shape.iter().rev());
+    let plan = Plan::with_steps(kept, |_| {
+        let step = size;
+        size *= axes.next().copied().unwrap_or(1);
+        [step]
+    });
+    plan.runs(|[i], n, [step]| out.extend((0..n).map(|k| items[i + k * step])));
 }
 
 /// A reduction along some axes.

@@ -131,7 +131,7 @@ impl Op for PRelu {
         let value = numbers!(value.into_data(), T, items => {
             let mut items: Vec<T> = items.into_owned();
             broadcast::zip_in_place(&plan, &mut items, slope.as_slice::<T>()?, |x: T, s: T| {
-                if x < T::ZERO { x.times(s) } else { x }
+                if x.is_negative_number() { x.times(s) } else { x }
             });
             Value::new(shape, items)
         }, Value::default());

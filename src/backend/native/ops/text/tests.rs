@@ -1,0 +1,1 @@
+//! Small cases checked by hand or against ONNX Runtime.

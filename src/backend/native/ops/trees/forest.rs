@@ -1,0 +1,133 @@
+//! Trees as a file describes them, with every check done.
+
+use super::number::Number;
+use crate::{Error, ErrorKind, Result};
+
+/// The comparison of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Leq,
+    Lt,
+    Gte,
+    Gt,
+    Eq,
+    Neq,
+    /// Whether the feature is one of a list of numbers.
+    Member,
+}
+
+/// A node with two children.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Branch<T> {
+    pub(super) mode: Mode,
+    /// Whether NaN goes where a true comparison goes.
+    pub(super) nan_true: bool,
+    pub(super) feature: u32,
+    pub(super) threshold: T,
+    /// The child where the comparison is true, and where it is false.
+    pub(super) yes: u32,
+    pub(super) no: u32,
+    /// The list of a [`Mode::Member`] node in [`Forest::members`].
+    pub(super) members: (u32, u32),
+}
+
+/// A node of a tree.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Node<T> {
+    Branch(Branch<T>),
+    /// The votes `votes.0..votes.1` of [`Forest::votes`].
+    Leaf {
+        votes: (u32, u32),
+    },
+}
+
+/// What a leaf adds to a target.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Vote<T> {
+    pub(super) target: u32,
+    pub(super) weight: T,
+}
+
+/// Trees over common lists of nodes and votes. Nodes may be shared: exporters write a set of values as a chain of
+/// comparisons with one common child.
+#[derive(Debug, Clone)]
+pub(super) struct Forest<T> {
+    pub(super) nodes: Vec<Node<T>>,
+    pub(super) votes: Vec<Vote<T>>,
+    pub(super) members: Vec<T>,
+    pub(super) roots: Vec<u32>,
+    /// The number of targets or classes.
+    pub(super) targets: usize,
+}
+
+impl<T: Number> Forest<T> {
+    /// The number of features that a row must have at least.
+    pub(super) fn features(&self) -> usize {
+        let of_node = |node: &Node<T>| match node {
+            Node::Branch(b) => b.feature as usize + 1,
+            Node::Leaf { .. } => 0,
+        };
+        self.nodes.iter().map(of_node).max().unwrap_or(0)
+    }
+
+    /// The same trees with f64 numbers, which hold every f32.
+    pub(super) fn widened(&self) -> Forest<f64> {
+        let node = |node: &Node<T>| match *node {
+            Node::Leaf { votes } => Node::Leaf { votes },
+            Node::Branch(Branch { mode, nan_true, feature, threshold, yes, no, members }) => {
+                Node::Branch(Branch { mode, nan_true, feature, threshold: threshold.to_f64(), yes, no, members })
+            }
+        };
+        Forest {
+            nodes: self.nodes.iter().map(node).collect(),
+            votes: self.votes.iter().map(|v| Vote { target: v.target, weight: v.weight.to_f64() }).collect(),
+            members: self.members.iter().map(|m| m.to_f64()).collect(),
+            roots: self.roots.clone(),
+            targets: self.targets,
+        }
+    }
+
+    /// Checks that no path comes back to where it was; `name` says which node an index is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] naming a node on the cycle.
+    pub(super) fn check_acyclic(&self, name: impl Fn(u32) -> String) -> Result<()> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum State {
+            New,
+            Open,
+            Done,
+        }
+        let mut state = vec![State::New; self.nodes.len()];
+        let mut stack: Vec<(u32, bool)> = Vec::new();
+        for &root in &self.roots {
+            stack.push((root, false));
+            while let Some((at, left)) = stack.pop() {
+                if left {
+                    state[at as usize] = State::Done;
+                    continue;
+                }
+                if state[at as usize] == State::Done {
+                    continue;
+                }
+                state[at as usize] = State::Open;
+                stack.push((at, true));
+                if let Node::Branch(b) = &self.nodes[at as usize] {
+                    for child in [b.yes, b.no] {
+                        match state[child as usize] {
+                            State::New => stack.push((child, false)),
+                            State::Done => {}
+                            State::Open => {
+                                return Err(Error::new(
+                                    ErrorKind::Malformed,
+                                    format!("a tree has a loop: {} is among its own descendants", name(child)),
+                                ));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

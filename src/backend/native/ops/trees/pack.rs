@@ -1,0 +1,299 @@
+//! From the plain form to small nodes that all ask the same question.
+//!
+//! Every comparison is brought to x <= t: x < t is x <= the number before t, x > t swaps the children, and x == t or
+//! a set of values becomes a search among thresholds. A packed node holds t, the feature and the place of its first
+//! child; the second child stands right after it, so that a step is `left + (x <= t)`. A leaf compares with NaN, which
+//! is never true, and has itself as its first child: a step from a leaf stays there. A node that has a place already
+//! is reached through such a node, too.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+use super::forest::{Branch, Forest, Mode, Node};
+use super::number::Number;
+use crate::{Error, ErrorKind, Result};
+
+/// A node of a packed tree. Places count from the root of the tree.
+pub(super) trait Packed<T>: Copy + Send + Sync + std::fmt::Debug + 'static {
+    /// The most nodes of a tree and the most features that this form can address.
+    const NODES: usize;
+    const FEATURES: usize;
+    fn new(threshold: T, feature: u32, nan_left: bool, left: u32) -> Self;
+    /// Where a row goes; `NAN` says whether the row may hold NaN.
+    fn step<const NAN: bool>(self, row: &[T]) -> usize;
+}
+
+/// Eight bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Small {
+    threshold: f32,
+    /// The highest bit says that NaN counts as below the threshold.
+    feature: u16,
+    left: u16,
+}
+
+impl Packed<f32> for Small {
+    const NODES: usize = 1 << 16;
+    const FEATURES: usize = 1 << 15;
+
+    fn new(threshold: f32, feature: u32, nan_left: bool, left: u32) -> Self {
+        Self { threshold, feature: feature as u16 | u16::from(nan_left) << 15, left: left as u16 }
+    }
+
+    #[inline(always)]
+    fn step<const NAN: bool>(self, row: &[f32]) -> usize {
+        let x = row[usize::from(self.feature & 0x7FFF)];
+        let below =
+            if NAN { (x <= self.threshold) | (x.is_nan() & (self.feature >> 15 != 0)) } else { x <= self.threshold };
+        usize::from(self.left) + usize::from(below)
+    }
+}
+
+/// Twelve bytes for f32, sixteen for f64.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wide<T> {
+    threshold: T,
+    /// The highest bit says that NaN counts as below the threshold.
+    feature: u32,
+    left: u32,
+}
+
+impl<T: Number> Packed<T> for Wide<T> {
+    const NODES: usize = u32::MAX as usize;
+    const FEATURES: usize = 1 << 31;
+
+    fn new(threshold: T, feature: u32, nan_left: bool, left: u32) -> Self {
+        Self { threshold, feature: feature | u32::from(nan_left) << 31, left }
+    }
+
+    #[inline(always)]
+    fn step<const NAN: bool>(self, row: &[T]) -> usize {
+        let x = row[(self.feature & 0x7FFF_FFFF) as usize];
+        let below =
+            if NAN { (x <= self.threshold) | (x.is_nan() & (self.feature >> 31 != 0)) } else { x <= self.threshold };
+        self.left as usize + usize::from(below)
+    }
+}
+
+/// What stands in a place of a tree that is being packed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Place<T> {
+    /// The child above stands at `left`, the child below right after it.
+    Branch { threshold: T, feature: u32, nan_left: bool, left: u32 },
+    /// The node stands elsewhere.
+    Jump { to: u32 },
+    /// A leaf with its votes.
+    Leaf { votes: (u32, u32) },
+}
+
+impl<T: Number> Place<T> {
+    /// The packed node of this place, which is `at`.
+    pub(super) fn packed<N: Packed<T>>(&self, at: usize) -> N {
+        match *self {
+            Self::Branch { threshold, feature, nan_left, left } => N::new(threshold, feature, nan_left, left),
+            Self::Jump { to } => N::new(T::NAN, 0, false, to),
+            Self::Leaf { .. } => N::new(T::NAN, 0, false, at as u32),
+        }
+    }
+}
+
+/// One tree packed, with the lengths of its shortest and its longest path.
+pub(super) struct Tree<T> {
+    pub(super) places: Vec<Place<T>>,
+    pub(super) shallow: usize,
+    pub(super) deep: usize,
+}
+
+/// What is to stand in a place.
+enum Todo {
+    /// A node of the forest.
+    Node(u32),
+    /// A search, of which the outcomes `from..=to` are left.
+    Search { search: usize, from: usize, to: usize },
+}
+
+/// A search for a value among thresholds: outcome i lies above i of them, and the odd ones are hits.
+struct Search<T> {
+    feature: u32,
+    thresholds: Vec<T>,
+    hit: u32,
+    miss: u32,
+}
+
+/// Packs the trees of a forest one by one.
+pub(super) struct Packer<'f, T> {
+    forest: &'f Forest<T>,
+    /// Where each node of the forest stands in the tree at hand.
+    place: Vec<u32>,
+    /// How many more nodes may be made.
+    budget: usize,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+impl<'f, T: Number> Packer<'f, T> {
+    pub(super) fn new(forest: &'f Forest<T>) -> Self {
+        // Only trees that share their nodes with each other need more than a small multiple.
+        let budget = 16 * (forest.nodes.len() + forest.members.len()) + 1024;
+        Self { forest, place: vec![NOWHERE; forest.nodes.len()], budget }
+    }
+
+    /// The tree below `root`, breadth first, so that the nodes near the root share lines of the cache.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] when the trees share so much that writing each out would take too much memory.
+    pub(super) fn tree(&mut self, root: u32) -> Result<Tree<T>> {
+        let mut places = vec![Place::Jump { to: 0 }];
+        let mut searches: Vec<Search<T>> = Vec::new();
+        let mut todo = VecDeque::from([(0u32, Todo::Node(root))]);
+        let mut placed = Vec::new();
+        while let Some((at, what)) = todo.pop_front() {
+            if places.len() > self.budget {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "the trees share nodes so much that writing each out would take too much memory",
+                ));
+            }
+            let left = places.len() as u32;
+            let (branch, above, below) = match what {
+                Todo::Node(node) => {
+                    let known = self.place[node as usize];
+                    if known != NOWHERE {
+                        places[at as usize] = Place::Jump { to: known };
+                        continue;
+                    }
+                    self.place[node as usize] = at;
+                    placed.push(node);
+                    let branch = match &self.forest.nodes[node as usize] {
+                        Node::Leaf { votes } => {
+                            places[at as usize] = Place::Leaf { votes: *votes };
+                            continue;
+                        }
+                        Node::Branch(branch) => branch,
+                    };
+                    let feature = branch.feature;
+                    if let Some((threshold, below, above, nan_left)) = as_leq(branch) {
+                        (Place::Branch { threshold, feature, nan_left, left }, Todo::Node(above), Todo::Node(below))
+                    } else {
+                        let search = self.search(branch);
+                        let to = search.thresholds.len();
+                        let whole = Todo::Search { search: searches.len(), from: 0, to };
+                        searches.push(search);
+                        if !branch.nan_true || branch.mode == Mode::Neq {
+                            todo.push_front((at, whole));
+                            continue;
+                        }
+                        // A gate that only NaN passes, and then the search.
+                        let gate = Place::Branch { threshold: T::NAN, feature, nan_left: true, left };
+                        (gate, whole, Todo::Node(branch.yes))
+                    }
+                }
+                Todo::Search { search, from, to } => {
+                    let Search { feature, thresholds, hit, miss } = &searches[search];
+                    if from == to {
+                        todo.push_front((at, Todo::Node(if from % 2 == 1 { *hit } else { *miss })));
+                        continue;
+                    }
+                    let middle = from + (to - from) / 2;
+                    let threshold = thresholds[middle];
+                    (
+                        Place::Branch { threshold, feature: *feature, nan_left: false, left },
+                        Todo::Search { search, from: middle + 1, to },
+                        Todo::Search { search, from, to: middle },
+                    )
+                }
+            };
+            places[at as usize] = branch;
+            places.extend([Place::Jump { to: 0 }, Place::Jump { to: 0 }]);
+            todo.push_back((left, above));
+            todo.push_back((left + 1, below));
+        }
+        for node in placed {
+            self.place[node as usize] = NOWHERE;
+        }
+        self.budget -= places.len().min(self.budget);
+        let (shallow, deep) = depths(&places);
+        Ok(Tree { places, shallow, deep })
+    }
+
+    /// The search that a node for equality makes, together with the nodes after it that ask the same feature for other
+    /// values with the same child: a set of values as exporters write it.
+    fn search(&self, branch: &Branch<T>) -> Search<T> {
+        let feature = branch.feature;
+        let (mut hit, mut miss) = (branch.yes, branch.no);
+        let mut values = Vec::new();
+        match branch.mode {
+            Mode::Member => {
+                let (from, to) = branch.members;
+                values.extend_from_slice(&self.forest.members[from as usize..to as usize]);
+            }
+            Mode::Eq => {
+                values.push(branch.threshold);
+                while let Node::Branch(next) = &self.forest.nodes[miss as usize]
+                    && next.mode == Mode::Eq
+                    && (next.feature, next.yes, next.nan_true) == (feature, hit, branch.nan_true)
+                {
+                    values.push(next.threshold);
+                    miss = next.no;
+                }
+            }
+            Mode::Neq => {
+                values.push(branch.threshold);
+                (hit, miss) = (branch.no, branch.yes);
+            }
+            // An ordering by NaN, which never holds.
+            Mode::Leq | Mode::Lt | Mode::Gte | Mode::Gt => {}
+        }
+        values.retain(|v| !v.is_nan());
+        values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+        values.dedup();
+        Search { feature, thresholds: values.into_iter().flat_map(|v| [before(v), v]).collect(), hit, miss }
+    }
+}
+
+/// The number before `t`; before the lowest NaN, than which nothing is less.
+fn before<T: Number>(t: T) -> T {
+    let down = t.next_down();
+    if down == t { T::NAN } else { down }
+}
+
+/// The t of x <= t, the child below, the child above and whether NaN goes below, where one comparison will do.
+fn as_leq<T: Number>(b: &Branch<T>) -> Option<(T, u32, u32, bool)> {
+    match b.mode {
+        Mode::Leq => Some((b.threshold, b.yes, b.no, b.nan_true)),
+        Mode::Lt => Some((before(b.threshold), b.yes, b.no, b.nan_true)),
+        // Nothing is greater than NaN, which a swapped comparison would get wrong.
+        Mode::Gte | Mode::Gt if b.threshold.is_nan() => None,
+        Mode::Gte => Some((before(b.threshold), b.no, b.yes, !b.nan_true)),
+        Mode::Gt => Some((b.threshold, b.no, b.yes, !b.nan_true)),
+        Mode::Eq | Mode::Neq | Mode::Member => None,
+    }
+}
+
+/// The lengths of the shortest and the longest path from the first place.
+fn depths<T: Number>(places: &[Place<T>]) -> (usize, usize) {
+    let children = |at: usize| match places[at] {
+        Place::Branch { left, .. } => Some([left as usize, left as usize + 1]),
+        Place::Jump { to } => Some([to as usize; 2]),
+        Place::Leaf { .. } => None,
+    };
+    let mut known: Vec<Option<(usize, usize)>> = vec![None; places.len()];
+    let mut stack = vec![0];
+    while let Some(&at) = stack.last() {
+        let found = match children(at) {
+            None => Some((0, 0)),
+            Some([a, b]) => match (known[a], known[b]) {
+                (Some(a), Some(b)) => Some((1 + a.0.min(b.0), 1 + a.1.max(b.1))),
+                (x, y) => {
+                    stack.extend([(x, a), (y, b)].iter().filter(|(k, _)| k.is_none()).map(|(_, i)| *i));
+                    None
+                }
+            },
+        };
+        if found.is_some() {
+            known[at] = found;
+            stack.pop();
+        }
+    }
+    known[0].unwrap_or_default()
+}
