@@ -189,8 +189,7 @@ pub(super) mod avx512 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     pub(in crate::kernel) fn multiply(packed: &Packed<f32>, x: &[f32], out: &mut [f32]) {
-        // SAFETY: this function's own features are those that `rows` needs.
-        panels(packed, x, out, |x, p, b| unsafe { rows::<MR>(x, p, b) }, |x, p, b| unsafe { rows::<1>(x, p, b) });
+        panels(packed, x, out, |x, p, b| rows::<MR>(x, p, b), |x, p, b| rows::<1>(x, p, b));
     }
 
     #[inline]
