@@ -1,4 +1,12 @@
 //! What turns a file into a model.
 
+#[cfg(any(feature = "native", feature = "tract"))]
+mod declared;
+#[cfg(any(feature = "native", feature = "tract"))]
+mod file;
+#[cfg(any(feature = "native", feature = "tract"))]
+mod inline;
 #[cfg(feature = "native")]
 pub(crate) mod native;
+#[cfg(feature = "tract")]
+pub(crate) mod tract;

@@ -32,9 +32,9 @@ pub(crate) const fn worthwhile_exits(isa: Isa) -> (usize, usize) {
     match isa.level() {
         Level::Scalar => (32, 32),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => (160, 64),
+        Level::Avx2 => (96, 64),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => (320, 96),
+        Level::Avx512 => (192, 160),
     }
 }
 

@@ -65,6 +65,41 @@ impl FromStr for Backend {
     }
 }
 
+/// Makes a model of an ONNX file; the text says why the backend was chosen.
+type LoadOnnx = fn(&Source, &Loader, String) -> Result<Arc<dyn Model>>;
+
+/// The backends of this build that read ONNX files, in the order in which they are tried: the next one when one
+/// answers [`ErrorKind::Unsupported`].
+const ONNX_BACKENDS: &[(Backend, LoadOnnx)] = &[
+    #[cfg(feature = "native")]
+    (Backend::Native, crate::backend::native::load),
+    #[cfg(feature = "tract")]
+    (Backend::Tract, crate::backend::tract::load),
+];
+
+/// An error with all that it was caused by, in one line.
+fn whole(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(below) = source {
+        text.push_str(": ");
+        text.push_str(&below.to_string());
+        source = below.source();
+    }
+    text
+}
+
+/// The error for a file that two backends refuse.
+fn both((before, why): (Backend, Error), backend: Backend, error: Error) -> Error {
+    let message =
+        format!("{before} does not take the file: {}; {backend} does not either: {}", whole(&why), whole(&error));
+    let both = Error::new(why.kind(), message).with_source(error);
+    match why.node_name() {
+        Some(node) => both.node(node),
+        None => both,
+    }
+}
+
 /// Loads models, with options.
 ///
 /// The format is read from the content, not from the file's extension. Without a [`backend`](Self::backend), the
@@ -172,21 +207,30 @@ impl Loader {
         }
     }
 
-    #[cfg(feature = "native")]
     fn load_onnx(&self, source: &Source) -> Result<Arc<dyn Model>> {
-        if self.backend.is_none_or(|b| b == Backend::Native) {
-            return crate::backend::native::load(source, self);
+        let mut refusal: Option<(Backend, Error)> = None;
+        for &(backend, load) in ONNX_BACKENDS.iter().filter(|(b, _)| self.backend.is_none_or(|chosen| chosen == *b)) {
+            let reason = match (&refusal, self.backend) {
+                (_, Some(_)) => "asked for".to_owned(),
+                (Some((before, why)), _) => format!("{backend} takes the file, {before} does not: {}", whole(why)),
+                (None, _) => "first in order, and it has every operator of the graph".to_owned(),
+            };
+            match (load(source, self, reason), refusal.take()) {
+                (Ok(model), _) => return Ok(model),
+                (Err(error), None) if error.kind() == ErrorKind::Unsupported => refusal = Some((backend, error)),
+                (Err(error), None) => return Err(error),
+                (Err(error), Some(before)) => refusal = Some((backend, both(before, backend, error))),
+            }
         }
-        Err(Error::new(ErrorKind::Unsupported, "this backend does not read ONNX files")
-            .actual(self.backend.map_or("", Backend::as_str)))
-    }
-
-    #[cfg(not(feature = "native"))]
-    fn load_onnx(&self, _source: &Source) -> Result<Arc<dyn Model>> {
-        Err(Error::new(
-            ErrorKind::FeatureDisabled,
-            "ONNX files need the feature `native` or `tract`, and this build has neither",
-        ))
+        Err(match refusal {
+            Some((_, error)) => error,
+            None if ONNX_BACKENDS.is_empty() => Error::new(
+                ErrorKind::FeatureDisabled,
+                "ONNX files need the feature `native` or `tract`, and this build has neither",
+            ),
+            None => Error::new(ErrorKind::Unsupported, "this backend does not read ONNX files")
+                .actual(self.backend.map_or("", Backend::as_str)),
+        })
     }
 
     /// The model in an [`Artifact`], as another model's [`artifact`](Model::artifact) gave it.

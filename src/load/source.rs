@@ -148,7 +148,7 @@ impl Source {
     }
 
     /// Where the weights of an ONNX file may lie beside it.
-    #[cfg_attr(not(feature = "native"), allow(dead_code, reason = "for backends"))]
+    #[cfg_attr(not(any(feature = "native", feature = "tract")), allow(dead_code, reason = "for backends"))]
     pub(crate) fn external(&self) -> Option<ExternalData> {
         match (&self.beside, &self.directory) {
             (Some(Beside { files, base }), _) => Some(ExternalData::in_memory(Arc::clone(files), base)),
@@ -161,7 +161,7 @@ impl Source {
     ///
     /// # Errors
     /// As for reading it.
-    #[cfg_attr(not(feature = "native"), allow(dead_code, reason = "for backends"))]
+    #[cfg_attr(not(any(feature = "native", feature = "tract")), allow(dead_code, reason = "for backends"))]
     pub(crate) fn file(&self, path: &str) -> Result<ArtifactFile> {
         if let Some(Beside { files, base }) = &self.beside {
             let whole = format!("{base}{path}");

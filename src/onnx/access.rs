@@ -82,6 +82,18 @@ impl NodeProto {
         }
     }
 
+    /// The node as messages name it: operator and name, or what it gives where it has no name.
+    pub(crate) fn label(&self) -> std::string::String {
+        let operator = self.operator();
+        match self.name.as_deref() {
+            Some(name) if !name.is_empty() => std::format!("{operator} '{name}'"),
+            _ => match self.output.first() {
+                Some(output) => std::format!("{operator} giving '{output}'"),
+                None => operator.into(),
+            },
+        }
+    }
+
     /// The attribute of that name.
     pub(crate) fn find_attribute(&self, name: &str) -> Option<&AttributeProto> {
         self.attribute.iter().find(|attribute| attribute.name.as_deref() == Some(name))

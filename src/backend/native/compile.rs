@@ -10,15 +10,12 @@ use super::op::{Arg, Args, Scratch};
 use super::ops;
 use super::program::{Program, Step};
 use super::value::Value;
+use crate::backend::inline::OPSET_PROPERTY;
 use crate::onnx::{ExternalData, GraphProto, NodeProto};
 use crate::{Error, ErrorKind, Limits, Result};
 
 /// A constant that folding makes is at most this large; what is larger is computed at every call instead.
 const MAX_FOLDED_ELEMENTS: usize = 1 << 24;
-
-/// The key under which a node carries the version of its operator set, where that is not the model's: nodes of a
-/// function that imports another one.
-pub(super) const OPSET_PROPERTY: &str = "modelberth.opset";
 
 /// What all graphs of one file share.
 #[derive(Debug)]
@@ -315,14 +312,7 @@ fn relocate_captured(program: &mut Program, captured: Vec<(String, u32)>) -> Vec
 
 /// The node as messages name it.
 pub(super) fn label(node: &NodeProto) -> String {
-    let op = node.operator();
-    match node.name.as_deref() {
-        Some(name) if !name.is_empty() => format!("{op} `{name}`").replace('`', "'"),
-        _ => match node.output.first() {
-            Some(output) => format!("{op} giving '{output}'"),
-            None => op.to_owned(),
-        },
-    }
+    node.label()
 }
 
 /// The indices of the nodes that `outputs` need, each after those it needs itself; in the file's order where that is

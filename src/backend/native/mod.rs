@@ -7,7 +7,6 @@
 mod analyze;
 mod compile;
 mod fuse;
-mod inline;
 mod model;
 mod node;
 mod op;

@@ -1,7 +1,7 @@
 //! A compiled graph as a [`Model`].
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use super::compile::{self, Context};
 use super::op::Scratch;
 use super::program::Program;
 use super::value::{Shape, Value, typed};
+use crate::backend::{file, inline};
 use crate::load::Source;
-use crate::onnx::{DecodeLimits, ExternalData, GraphProto, ModelProto};
+use crate::onnx::{GraphProto, ModelProto};
 use crate::{
-    Artifact, ArtifactFile, Checked, Description, Dim, Error, ErrorKind, Limits, Loader, Model, Result, Signature,
-    Tensor, TensorSpec, Tensors,
+    Artifact, Checked, Description, Dim, Error, ErrorKind, Limits, Loader, Model, Result, Signature, Tensor,
+    TensorSpec, Tensors,
 };
 
 /// The elements that the values of one block of rows may take, so that they stay in the cache.
@@ -23,15 +24,12 @@ const BLOCK_ELEMENTS: usize = 1 << 16;
 /// The fewest rows worth a thread of their own.
 const ROWS_PER_THREAD: usize = 256;
 
-/// The model in an ONNX file.
-pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
+/// The model in an ONNX file; `reason` says why this backend was chosen.
+pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<Arc<dyn Model>> {
     let limits = &loader.limits;
-    let decode = DecodeLimits { max_depth: limits.max_depth, max_messages: limits.max_messages };
-    let proto = ModelProto::decode(Arc::clone(&source.bytes), &decode)?;
-    let graph = proto.graph.as_deref().ok_or_else(|| {
-        Error::new(ErrorKind::Malformed, "the ONNX file holds no graph; it is truncated or of another kind")
-    })?;
-    let inlined = super::inline::inline_functions(&proto)?;
+    let proto = file::decode(source, limits)?;
+    let graph = proto.graph.as_deref().expect("`decode` gives a file with a graph");
+    let inlined = inline::inline_functions(&proto)?;
     let graph = inlined.as_ref().unwrap_or(graph);
     let context = Context {
         opsets: proto
@@ -42,7 +40,7 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
         limits: *limits,
         external: source.external(),
     };
-    let names = wanted(graph, loader.outputs.as_deref())?;
+    let names = file::wanted(graph, loader.outputs.as_deref())?;
     let program = compile::compile(&context, graph, Some(&names), None)?.program;
     let initialised: HashSet<&str> = graph.initializer.iter().filter_map(|t| t.name.as_deref()).collect();
     let inputs: Vec<_> =
@@ -64,8 +62,8 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
         })?),
     };
     let block = (BLOCK_ELEMENTS / analysis.elements_per_row).clamp(16, 4096);
-    let description = describe(&proto, graph, &program, &analysis, loader);
-    let artifact = artifact(source, context.external.as_ref())?;
+    let description = describe(&proto, graph, &program, &analysis, loader, reason);
+    let artifact = file::artifact(source, context.external.as_ref())?;
     let model = NativeModel { program, analysis, limits: *limits, pool, block, description, artifact };
     Ok(Arc::new(Checked::new(model).cast(loader.cast)))
 }
@@ -88,49 +86,18 @@ fn unique<'n>(names: impl Iterator<Item = &'n str>, message: &str) -> Result<()>
     Ok(())
 }
 
-/// The names of the outputs to give.
-fn wanted(graph: &GraphProto, chosen: Option<&[String]>) -> Result<Vec<String>> {
-    let all: Vec<String> = graph.output.iter().map(|o| o.name.clone().unwrap_or_default()).collect();
-    if all.is_empty() {
-        return Err(Error::new(ErrorKind::Malformed, "the graph has no outputs"));
-    }
-    let Some(chosen) = chosen else { return Ok(all) };
-    match chosen.iter().find(|name| !all.contains(name)) {
-        Some(name) => Err(Error::new(ErrorKind::UnknownTensor, "the model has no output of this name")
-            .tensor(name)
-            .expected(all.join(", "))),
-        None if (1..chosen.len()).any(|i| chosen[..i].contains(&chosen[i])) => {
-            Err(Error::new(ErrorKind::InvalidArgument, "an output is asked for twice").actual(chosen.join(", ")))
-        }
-        None if chosen.is_empty() => {
-            Err(Error::new(ErrorKind::InvalidArgument, "no output is asked for").expected(all.join(", ")))
-        }
-        None => Ok(chosen.to_vec()),
-    }
-}
-
 fn describe(
     proto: &ModelProto,
     graph: &GraphProto,
     program: &Program,
     analysis: &Analysis,
     loader: &Loader,
+    reason: String,
 ) -> Description {
-    let mut operators: BTreeMap<String, usize> = BTreeMap::new();
-    for node in &graph.node {
-        let name = match node.operator_domain() {
-            "" => node.operator().to_owned(),
-            domain => format!("{domain}:{}", node.operator()),
-        };
-        *operators.entry(name).or_default() += 1;
-    }
     let parameters = program.parameters();
     let mut description = Description::new("onnx", "native", "");
     description.engine = format!("{} steps compiled from {} nodes", program.steps.len(), graph.node.len());
-    description.reason = match loader.backend {
-        Some(_) => "asked for".to_owned(),
-        None => "first in order, and it has every operator of the graph".to_owned(),
-    };
+    description.reason = reason;
     description.parameters = parameters;
     description.bytes = program
         .constants
@@ -140,25 +107,11 @@ fn describe(
         + 4 * program.steps.iter().map(|s| s.op.parameters()).sum::<usize>() as u64;
     description.threads = loader.threads;
     description.row_independent = analysis.row_independent;
-    description.operators = operators.into_iter().collect();
+    description.operators = file::operators(graph);
     description.notes = analysis.notes.clone();
-    if let Some(producer) = proto.producer_name.as_deref().filter(|p| !p.is_empty()) {
-        description.notes.push(
-            format!("written by {producer} {}", proto.producer_version.as_deref().unwrap_or_default())
-                .trim()
-                .to_owned(),
-        );
-    }
+    description.notes.extend(file::written_by(proto));
     description.parts = program.steps.iter().map(|s| Description::new("", "native", &s.label)).collect();
     description
-}
-
-fn artifact(source: &Source, external: Option<&ExternalData>) -> Result<Artifact> {
-    let mut files = vec![ArtifactFile::in_memory(source.name.as_str(), Arc::clone(&source.bytes))];
-    for path in external.map(ExternalData::used).unwrap_or_default() {
-        files.push(source.file(&path)?);
-    }
-    Ok(Artifact { format: "onnx".to_owned(), files })
 }
 
 /// A compiled graph.

@@ -1,122 +1,23 @@
 //! The inputs and outputs as the file declares them.
 
-use std::collections::HashSet;
-
+use crate::backend::declared::Hint;
+pub(in crate::backend::native) use crate::backend::declared::{Declared, dtype};
 use crate::backend::native::op::{Arg, Op, Scratch};
 use crate::backend::native::program::Program;
 use crate::backend::native::value::{Shape, Value};
-use crate::onnx::{Dimension, DimensionValue, MapType, TypeValue, ValueInfoProto, data_type};
-use crate::{DType, Dim, Error, ErrorKind, Result, TensorSpec};
-
-/// An input as the file declares it.
-pub(in crate::backend::native) struct Declared {
-    name: String,
-    dtype: DType,
-    dims: Vec<Dim>,
-    /// Whether axis 0 is declared as exactly 1.
-    one: bool,
-    features: Vec<String>,
-    categories: Vec<Vec<String>>,
-}
-
-impl Declared {
-    /// Whether axis 0 is the batch.
-    pub(super) fn is_batched(&self) -> bool {
-        self.dims.first() == Some(&Dim::Batch)
-    }
-
-    /// Whether axis 0 is declared as exactly 1.
-    pub(super) fn is_one(&self) -> bool {
-        self.one
-    }
-
-    /// Takes axis 0 for the batch, or back, where it is declared as exactly 1.
-    pub(super) fn widen(&mut self, wide: bool) {
-        if self.one {
-            self.dims[0] = if wide { Dim::Batch } else { Dim::Fixed(1) };
-        }
-    }
-
-    pub(super) fn spec(&self) -> TensorSpec {
-        TensorSpec::new(self.name.as_str(), self.dtype, self.dims.clone())
-            .with_features(self.features.clone())
-            .with_categories(self.categories.clone())
-    }
-}
+use crate::onnx::{Dimension, DimensionValue, ValueInfoProto};
+use crate::{DType, Dim, Result};
 
 /// Reads the declared inputs; `program` tells what the file leaves open.
 pub(in crate::backend::native) fn declared(inputs: &[&ValueInfoProto], program: &Program) -> Result<Vec<Declared>> {
-    let mut batch_name: Option<String> = None;
-    // A symbol that also stands at another axis is a size like any other, not the number of observations.
-    let inner: HashSet<&str> = inputs.iter().flat_map(|info| inner_symbols(info)).collect();
-    inputs
-        .iter()
-        .enumerate()
-        .map(|(i, info)| {
-            let name = info.name.clone().unwrap_or_default();
-            let bad = |kind, message: &str| Error::new(kind, message).tensor(&name);
-            let value = match &info.r#type {
-                Some(t) => t.value()?,
-                None => None,
-            };
-            let tensor = match value {
-                Some(TypeValue::Tensor(tensor)) => tensor,
-                Some(TypeValue::Map(map)) => return of_map(name, map, Reader::of(program, i)),
-                Some(_) => {
-                    return Err(bad(
-                        ErrorKind::Unsupported,
-                        "an input of the graph is a map, a sequence or optional; only tensors are taken",
-                    ));
-                }
-                None => return Err(bad(ErrorKind::Malformed, "an input of the graph has no type")),
-            };
-            let dtype = dtype(tensor.elem_type.unwrap_or(0)).ok_or_else(|| {
-                bad(ErrorKind::Unsupported, "an input of the graph has an element type that is not carried")
-                    .actual(data_type::name(tensor.elem_type.unwrap_or(0)))
-            })?;
-            let reader = Reader::of(program, i);
-            let width = reader.as_ref().and_then(|r| r.op.features());
-            let mut one = false;
-            let dims = match &tensor.shape {
-                None => vec![Dim::Batch, width.map_or(Dim::Any, Dim::Fixed)],
-                Some(shape) => {
-                    let rank = shape.dim.len();
-                    let mut dims = Vec::with_capacity(rank);
-                    for (axis, dim) in shape.dim.iter().enumerate() {
-                        let last_of_table = rank == 2 && axis == 1;
-                        dims.push(match dim.value() {
-                            DimensionValue::Fixed(-1) | DimensionValue::Unknown if axis == 0 => Dim::Batch,
-                            DimensionValue::Symbolic(symbol) if axis == 0 => {
-                                if !inner.contains(symbol)
-                                    && *batch_name.get_or_insert_with(|| symbol.to_owned()) == symbol
-                                {
-                                    Dim::Batch
-                                } else {
-                                    Dim::Named(symbol.to_owned())
-                                }
-                            }
-                            DimensionValue::Fixed(-1) | DimensionValue::Unknown => {
-                                width.filter(|_| last_of_table).map_or(Dim::Any, Dim::Fixed)
-                            }
-                            DimensionValue::Symbolic(symbol) => width
-                                .filter(|_| last_of_table)
-                                .map_or_else(|| Dim::Named(symbol.to_owned()), Dim::Fixed),
-                            DimensionValue::Fixed(n) => {
-                                one |= axis == 0 && n == 1;
-                                Dim::Fixed(usize::try_from(n).map_err(|_| {
-                                    bad(ErrorKind::Malformed, "an input of the graph has a negative dimension")
-                                        .actual(n)
-                                })?)
-                            }
-                        });
-                    }
-                    dims
-                }
-            };
-            let categories = reader.as_ref().filter(|_| dtype == DType::String).and_then(|r| r.op.categories());
-            Ok(Declared { name, dtype, dims, one, features: Vec::new(), categories: categories.into_iter().collect() })
-        })
-        .collect()
+    crate::backend::declared::declared(inputs, |i| {
+        let op = Reader::of(program, i).map(|r| r.op);
+        Hint {
+            width: op.and_then(Op::features),
+            categories: op.and_then(Op::categories),
+            keys: Some(op.and_then(Op::input_features).unwrap_or_default()),
+        }
+    })
 }
 
 /// A dimension of an output; only a length is taken at its word.
@@ -125,35 +26,6 @@ pub(super) fn output_dim(dim: &Dimension) -> Dim {
         DimensionValue::Fixed(n) => usize::try_from(n).map_or(Dim::Any, Dim::Fixed),
         _ => Dim::Any,
     }
-}
-
-/// The symbols that stand at any axis but the first.
-fn inner_symbols(info: &ValueInfoProto) -> impl Iterator<Item = &str> {
-    let shape = info.r#type.as_deref().and_then(|t| t.tensor_type.as_deref()).and_then(|t| t.shape.as_deref());
-    shape.into_iter().flat_map(|s| s.dim.iter().skip(1)).filter_map(|dim| match dim.value() {
-        DimensionValue::Symbolic(symbol) => Some(symbol),
-        _ => None,
-    })
-}
-
-/// An input that the file declares as a map: a table (m, keys), for the operator that reads it names the keys.
-fn of_map(name: String, map: &MapType, reader: Option<Reader<'_>>) -> Result<Declared> {
-    let values = match &map.value_type {
-        Some(t) => t.value()?,
-        None => None,
-    };
-    let dtype = match values {
-        Some(TypeValue::Tensor(tensor)) => dtype(tensor.elem_type.unwrap_or(0)),
-        _ => None,
-    };
-    let dtype = dtype.ok_or_else(|| {
-        Error::new(ErrorKind::Unsupported, "an input of the graph is a map of something else than numbers or text")
-            .tensor(&name)
-    })?;
-    let op = reader.map(|r| r.op);
-    let width = op.and_then(Op::features).map_or(Dim::Any, Dim::Fixed);
-    let features = op.and_then(Op::input_features).unwrap_or_default();
-    Ok(Declared { name, dtype, dims: vec![Dim::Batch, width], one: false, features, categories: Vec::new() })
 }
 
 /// The first operator that reads a program's input, through steps that pass it on.
@@ -180,27 +52,6 @@ impl<'p> Reader<'p> {
             }
         }
     }
-}
-
-/// The element type of a code of [`data_type`].
-pub(in crate::backend::native) fn dtype(code: i32) -> Option<DType> {
-    Some(match code {
-        data_type::BOOL => DType::Bool,
-        data_type::UINT8 => DType::U8,
-        data_type::UINT16 => DType::U16,
-        data_type::UINT32 => DType::U32,
-        data_type::UINT64 => DType::U64,
-        data_type::INT8 => DType::I8,
-        data_type::INT16 => DType::I16,
-        data_type::INT32 => DType::I32,
-        data_type::INT64 => DType::I64,
-        data_type::FLOAT16 => DType::F16,
-        data_type::BFLOAT16 => DType::Bf16,
-        data_type::FLOAT => DType::F32,
-        data_type::DOUBLE => DType::F64,
-        data_type::STRING => DType::String,
-        _ => return None,
-    })
 }
 
 /// `m` made-up rows of an input, whose named and unknown dimensions are given the size `free`: numbers between 0 and 1

@@ -13,15 +13,15 @@ mod finish;
 mod forest;
 mod head;
 mod number;
+mod operators;
 #[cfg(test)]
 mod oracle;
 mod pack;
 #[cfg(test)]
 mod tests;
-mod trees;
 mod walk;
 
 use super::Group;
 
 /// The operators of this module, by domain.
-pub(super) const GROUPS: &[(&str, Group)] = &[("ai.onnx.ml", trees::GROUP)];
+pub(super) const GROUPS: &[(&str, Group)] = &[("ai.onnx.ml", operators::GROUP)];

@@ -1,7 +1,7 @@
 //! Rows through packed trees.
 //!
 //! A group of rows is first asked all tests of a tree's [`Head`], which for most trees is all there is. Below it, a
-//! step of one row waits for its node and its feature, so eight rows (or, for a row alone, eight trees) take their
+//! step of one row waits for its node and its feature, so sixteen rows (or, for a row alone, eight trees) take their
 //! steps together. Trees are the outer loop over a block of rows small enough for the first-level cache; every row
 //! meets the trees in their order, so sums do not depend on how rows are grouped.
 
@@ -11,10 +11,14 @@ use super::number::Number;
 use super::pack::Packed;
 use crate::kernel::{self, GROUP, Isa};
 
-/// Rows, or trees, in flight.
-const LANES: usize = 8;
+/// Rows in flight below a head.
+const LANES: usize = 16;
+/// Trees in flight for a row alone.
+const TREES: usize = 8;
 /// Fewer rows than this at the end of a batch are walked one by one.
 const FEW: usize = 12;
+/// Rows of more features than this are walked one by one: most of what a group would lay out is never looked at.
+const MOST_FEATURES: usize = 4096;
 /// The bytes of a block of rows.
 const BLOCK_BYTES: usize = 24 << 10;
 
@@ -41,7 +45,9 @@ pub(super) fn rows<T: Number, N: Packed<T>>(
     let n = n.max(1);
     let m = x.len() / n;
     let mut grouped = m / GROUP * GROUP;
-    if m - grouped >= FEW {
+    if n > MOST_FEATURES {
+        grouped = 0;
+    } else if m - grouped >= FEW {
         grouped = m;
     }
     if grouped > 0 {
@@ -138,9 +144,9 @@ fn one_row<const NAN: bool, T: Number, N: Packed<T>>(
         let node = nodes[at];
         node.step::<NAN>(row[node.feature()]) as usize
     };
-    for (g, group) in trees.spans.chunks(LANES).enumerate() {
+    for (g, group) in trees.spans.chunks(TREES).enumerate() {
         let deep = group.iter().map(|s| s.deep).max().unwrap_or(0);
-        let mut at = [0usize; LANES];
+        let mut at = [0usize; TREES];
         for _ in 0..deep {
             let before = at;
             for (at, span) in at.iter_mut().zip(group) {
@@ -151,7 +157,7 @@ fn one_row<const NAN: bool, T: Number, N: Packed<T>>(
             }
         }
         for (l, (at, span)) in at.into_iter().zip(group).enumerate() {
-            visit(g * LANES + l, trees.leaf_of_node[span.from + at] as usize);
+            visit(g * TREES + l, trees.leaf_of_node[span.from + at] as usize);
         }
     }
 }

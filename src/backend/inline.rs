@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::compile::OPSET_PROPERTY;
 use crate::onnx::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto};
 use crate::{Error, ErrorKind, Result};
+
+/// The key under which a node carries the version of its operator set, where that is not the model's: nodes of a
+/// function that imports another one.
+pub(crate) const OPSET_PROPERTY: &str = "modelberth.opset";
 
 /// The most nodes that calls may expand to: functions that call others twice over grow without bound.
 const MAX_NODES: usize = 1 << 18;
@@ -17,7 +20,7 @@ const MAX_DEPTH: usize = 96;
 /// # Errors
 /// [`ErrorKind::Malformed`] when a function calls itself; [`ErrorKind::LimitExceeded`] when the calls expand to too
 /// many nodes.
-pub(super) fn inline_functions(proto: &ModelProto) -> Result<Option<GraphProto>> {
+pub(crate) fn inline_functions(proto: &ModelProto) -> Result<Option<GraphProto>> {
     let Some(graph) = proto.graph.as_deref().filter(|_| !proto.functions.is_empty()) else { return Ok(None) };
     let functions = proto.functions.iter().map(|f| (key_of(f), f)).collect();
     let opsets = proto.opset_import.iter().map(|o| (domain(o.domain.as_deref()), o.version.unwrap_or(1))).collect();
@@ -213,7 +216,7 @@ impl<'p> Inliner<'p> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "native"))]
 mod tests {
     use super::inline_functions;
     use crate::backend::native::ops::trial::{info, node};

@@ -1,0 +1,89 @@
+//! What the backends for ONNX files say about a file in the same way.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crate::load::Source;
+use crate::onnx::{DecodeLimits, ExternalData, GraphProto, ModelProto};
+use crate::{Artifact, ArtifactFile, Error, ErrorKind, Limits, Result};
+
+/// The messages of the file, and its graph.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`] when the file is broken or holds no graph; [`ErrorKind::LimitExceeded`].
+pub(crate) fn decode(source: &Source, limits: &Limits) -> Result<ModelProto> {
+    let decode = DecodeLimits { max_depth: limits.max_depth, max_messages: limits.max_messages };
+    let proto = ModelProto::decode(Arc::clone(&source.bytes), &decode)?;
+    if proto.graph.is_none() {
+        return Err(Error::new(
+            ErrorKind::Malformed,
+            "the ONNX file holds no graph; it is truncated or of another kind",
+        ));
+    }
+    Ok(proto)
+}
+
+/// The names of the outputs to give.
+///
+/// # Errors
+/// [`ErrorKind::UnknownTensor`] when one of `chosen` is not there; [`ErrorKind::Malformed`] when the graph has none.
+pub(crate) fn wanted(graph: &GraphProto, chosen: Option<&[String]>) -> Result<Vec<String>> {
+    let all: Vec<String> = graph.output.iter().map(|o| o.name.clone().unwrap_or_default()).collect();
+    if all.is_empty() {
+        return Err(Error::new(ErrorKind::Malformed, "the graph has no outputs"));
+    }
+    if let Some(name) = repeated(&all) {
+        return Err(Error::new(ErrorKind::Malformed, "two outputs of the graph have the same name").tensor(name));
+    }
+    let Some(chosen) = chosen else { return Ok(all) };
+    if let Some(name) = repeated(chosen) {
+        return Err(Error::new(ErrorKind::InvalidArgument, "an output is asked for twice").tensor(name));
+    }
+    match chosen.iter().find(|name| !all.contains(name)) {
+        Some(name) => Err(Error::new(ErrorKind::UnknownTensor, "the model has no output of this name")
+            .tensor(name)
+            .expected(all.join(", "))),
+        None if chosen.is_empty() => {
+            Err(Error::new(ErrorKind::InvalidArgument, "no output is asked for").expected(all.join(", ")))
+        }
+        None => Ok(chosen.to_vec()),
+    }
+}
+
+/// The first name that was there before.
+fn repeated(names: &[String]) -> Option<&String> {
+    let mut seen = HashSet::new();
+    names.iter().find(|name| !seen.insert(name.as_str()))
+}
+
+/// The operators of the graph with how often each occurs, by name.
+pub(crate) fn operators(graph: &GraphProto) -> Vec<(String, usize)> {
+    let mut operators: BTreeMap<String, usize> = BTreeMap::new();
+    for node in &graph.node {
+        let name = match node.operator_domain() {
+            "" => node.operator().to_owned(),
+            domain => format!("{domain}:{}", node.operator()),
+        };
+        *operators.entry(name).or_default() += 1;
+    }
+    operators.into_iter().collect()
+}
+
+/// The tool that wrote the file, as a note.
+pub(crate) fn written_by(proto: &ModelProto) -> Option<String> {
+    let producer = proto.producer_name.as_deref().filter(|p| !p.is_empty())?;
+    let version = proto.producer_version.as_deref().unwrap_or_default();
+    Some(format!("written by {producer} {version}").trim().to_owned())
+}
+
+/// The file and those beside it that were read.
+///
+/// # Errors
+/// What reading the files beside it gives.
+pub(crate) fn artifact(source: &Source, external: Option<&ExternalData>) -> Result<Artifact> {
+    let mut files = vec![ArtifactFile::in_memory(source.name.as_str(), Arc::clone(&source.bytes))];
+    for path in external.map(ExternalData::used).unwrap_or_default() {
+        files.push(source.file(&path)?);
+    }
+    Ok(Artifact { format: "onnx".to_owned(), files })
+}

@@ -1,0 +1,80 @@
+//! Operators of ONNX Runtime's quantiser, rewritten into standard ones that tract has.
+//!
+//! `onnxruntime.quantization` writes operators of the domain `com.microsoft` that compute on 8-bit numbers. Each
+//! becomes what it stands for: its inputs dequantised, the plain operator, its output quantised. The arithmetic
+//! between is float32 instead of int32, which is exact up to 2^24 and else within rounding.
+
+mod linear;
+mod lstm;
+mod qdq;
+mod site;
+
+use std::collections::HashMap;
+
+use site::Site;
+
+use crate::onnx::{GraphProto, TensorProto};
+use crate::{Limits, Result};
+
+/// Rewrites one node.
+type Rule = fn(&mut Site<'_>) -> Result<()>;
+
+/// The rules of every module, by domain and operator.
+const RULES: &[&[(&str, &str, Rule)]] = &[linear::RULES, lstm::RULES, qdq::RULES];
+
+/// Rewrites the nodes of `graph` and of its subgraphs; gives the operators that were rewritten, each once.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a form of an operator that has no standard
+/// counterpart, [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) for a node that contradicts its operator.
+pub(super) fn rewrite(graph: &mut GraphProto, opset: i64, limits: &Limits) -> Result<Vec<String>> {
+    let mut rewritten = Vec::new();
+    let mut serial = 0;
+    rewrite_graph(graph, opset, limits, &mut serial, &mut rewritten)?;
+    Ok(rewritten)
+}
+
+fn rewrite_graph(
+    graph: &mut GraphProto,
+    opset: i64,
+    limits: &Limits,
+    serial: &mut usize,
+    rewritten: &mut Vec<String>,
+) -> Result<()> {
+    let nodes = std::mem::take(&mut graph.node);
+    let mut made = Vec::with_capacity(nodes.len());
+    let mut initializers = Vec::new();
+    let mut constants: HashMap<&str, &TensorProto> =
+        graph.initializer.iter().map(|t| (t.name.as_deref().unwrap_or_default(), t)).collect();
+    for node in nodes.iter().filter(|n| n.operator() == "Constant" && n.operator_domain().is_empty()) {
+        if let (Some(name), Some(tensor)) =
+            (node.output.first(), node.find_attribute("value").and_then(|a| a.t.as_deref()))
+        {
+            constants.insert(name, tensor);
+        }
+    }
+    for node in &nodes {
+        let mut rules = RULES.iter().copied().flatten();
+        let rule = rules.find(|(domain, op, _)| *domain == node.operator_domain() && *op == node.operator());
+        let Some((domain, operator, rule)) = rule else {
+            let mut node = node.clone();
+            for inner in node.attribute.iter_mut().flat_map(|a| a.g.as_deref_mut().into_iter().chain(&mut a.graphs)) {
+                rewrite_graph(inner, opset, limits, serial, rewritten)?;
+            }
+            made.push(node);
+            continue;
+        };
+        let mut site = Site::new(node, &constants, opset, limits, serial);
+        rule(&mut site).map_err(|e| e.node(node.label()))?;
+        let (nodes, tensors) = site.finish();
+        made.extend(nodes);
+        initializers.extend(tensors);
+        let shown = format!("{domain}:{operator}");
+        if !domain.is_empty() && !rewritten.contains(&shown) {
+            rewritten.push(shown);
+        }
+    }
+    graph.node = made;
+    graph.initializer.extend(initializers);
+    Ok(())
+}

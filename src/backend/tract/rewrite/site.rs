@@ -1,0 +1,136 @@
+//! The place of one node, where standard nodes are put instead.
+
+use std::collections::HashMap;
+
+use crate::onnx::builder::{self, dense_tensor};
+use crate::onnx::{AttributeProto, DenseTensor, NodeProto, TensorData, TensorProto, data_type};
+use crate::{Error, ErrorKind, Limits, Result};
+
+/// A node to be rewritten, and what it is rewritten into so far.
+pub(super) struct Site<'g> {
+    node: &'g NodeProto,
+    constants: &'g HashMap<&'g str, &'g TensorProto>,
+    pub(super) opset: i64,
+    limits: &'g Limits,
+    /// Numbers the values made up in this file.
+    serial: &'g mut usize,
+    nodes: Vec<NodeProto>,
+    initializers: Vec<TensorProto>,
+}
+
+impl<'g> Site<'g> {
+    pub(super) fn new(
+        node: &'g NodeProto,
+        constants: &'g HashMap<&'g str, &'g TensorProto>,
+        opset: i64,
+        limits: &'g Limits,
+        serial: &'g mut usize,
+    ) -> Self {
+        Self { node, constants, opset, limits, serial, nodes: Vec::new(), initializers: Vec::new() }
+    }
+
+    /// The nodes and initialisers made.
+    pub(super) fn finish(self) -> (Vec<NodeProto>, Vec<TensorProto>) {
+        (self.nodes, self.initializers)
+    }
+
+    /// The node that is rewritten.
+    pub(super) fn node(&self) -> &'g NodeProto {
+        self.node
+    }
+
+    /// The name of input `i`, empty where it was left out.
+    pub(super) fn input(&self, i: usize) -> &'g str {
+        self.node.input.get(i).map_or("", String::as_str)
+    }
+
+    /// The name of input `i`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] where it was left out.
+    pub(super) fn required(&self, i: usize) -> Result<&'g str> {
+        match self.input(i) {
+            "" => Err(self.malformed(format!("input {i}, which the operator needs, was left out"))),
+            name => Ok(name),
+        }
+    }
+
+    /// The constant called `name`, if it is one.
+    pub(super) fn constant(&self, name: &str) -> Option<&'g TensorProto> {
+        self.constants.get(name).copied()
+    }
+
+    /// The values of the constant called `name`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] when it is not a constant; what reading it gives.
+    pub(super) fn values(&self, name: &str) -> Result<DenseTensor> {
+        let tensor = self.constant(name).ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "the backend `tract` takes this operator only with constant weights")
+                .tensor(name)
+        })?;
+        tensor.to_dense(None, self.limits.max_elements)
+    }
+
+    /// An attribute that is an integer.
+    pub(super) fn int(&self, name: &str, default: i64) -> i64 {
+        self.node.find_attribute(name).and_then(|a| a.i).unwrap_or(default)
+    }
+
+    /// An attribute that is a float.
+    pub(super) fn float(&self, name: &str, default: f32) -> f32 {
+        self.node.find_attribute(name).and_then(|a| a.f).unwrap_or(default)
+    }
+
+    /// The node's attributes of these names, for the operator that takes its place.
+    pub(super) fn attributes(&self, names: &[&str]) -> Vec<AttributeProto> {
+        let kept = self.node.attribute.iter().filter(|a| names.contains(&a.name.as_deref().unwrap_or_default()));
+        kept.cloned().collect()
+    }
+
+    fn fresh(&mut self, what: &str) -> String {
+        *self.serial += 1;
+        let output = self.node.output.iter().find(|o| !o.is_empty()).map_or("", String::as_str);
+        format!("{output}/{what}#{}", self.serial)
+    }
+
+    /// Adds a standard node; gives the name of its output.
+    pub(super) fn add(&mut self, op: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
+        let name = self.fresh(op);
+        self.nodes.push(builder::node(op, "", inputs, &[&name], attributes));
+        name
+    }
+
+    /// Adds the standard node that gives the outputs of the rewritten one.
+    pub(super) fn last(&mut self, op: &str, inputs: &[&str], attributes: Vec<AttributeProto>) {
+        let outputs: Vec<&str> = self.node.output.iter().map(String::as_str).collect();
+        self.nodes.push(builder::node(op, "", inputs, &outputs, attributes));
+    }
+
+    /// Adds a constant; gives its name.
+    pub(super) fn tensor(&mut self, what: &str, dims: &[usize], values: impl Into<TensorData>) -> Result<String> {
+        let name = self.fresh(what);
+        self.initializers.push(dense_tensor(&name, dims, values)?);
+        Ok(name)
+    }
+
+    /// Adds a cast; gives the name of its output. `code` is one of [`data_type`].
+    pub(super) fn cast(&mut self, value: &str, code: i32) -> String {
+        self.add("Cast", &[value], vec![builder::int("to", code.into())])
+    }
+
+    /// `value` as float32.
+    pub(super) fn to_float(&mut self, value: &str) -> String {
+        self.cast(value, data_type::FLOAT)
+    }
+
+    /// The error for a node that contradicts its operator's specification.
+    pub(super) fn malformed(&self, what: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Malformed, what.into())
+    }
+
+    /// The error for a form of the operator that is not supported.
+    pub(super) fn unsupported(&self, what: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Unsupported, what.into())
+    }
+}

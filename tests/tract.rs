@@ -1,0 +1,242 @@
+//! Networks through tract: small ones trained on digits, with ONNX Runtime's own answers
+//! (`tests/data/nets/make_nets.py` makes them; `mlp.onnx` is left out for its size).
+
+mod common;
+
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use common::{data, numbers, with_prefix};
+use modelberth::table::read_npz;
+use modelberth::{Backend, ErrorKind, Loader, Model, ModelExt, Tensor, Tensors};
+
+fn models(folder: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(data(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
+        .collect();
+    found.sort();
+    found
+}
+
+fn net(name: &str) -> Arc<dyn Model> {
+    Loader::new().backend(Backend::Tract).load(data("nets").join(name)).unwrap()
+}
+
+/// The inputs and ONNX Runtime's answers beside a net.
+fn golden(path: &std::path::Path) -> Tensors<'static> {
+    read_npz(&std::fs::read(path.with_extension("npz")).unwrap()).unwrap()
+}
+
+fn classes(answers: &[f64], classes: usize) -> Vec<usize> {
+    let best = |row: &[f64]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0);
+    answers.chunks(classes).map(best).collect()
+}
+
+/// The largest distance, the mean distance as a share of the range, and how many rows get another class.
+fn differences(got: &Tensor<'_>, expected: &Tensor<'_>) -> (f64, f64, usize) {
+    assert_eq!(got.shape(), expected.shape());
+    let (got, expected) = (numbers(got).unwrap(), numbers(expected).unwrap());
+    let distances = || got.iter().zip(&expected).map(|(g, e)| (g - e).abs());
+    let (low, high) = expected.iter().fold((f64::MAX, f64::MIN), |(l, h), &e| (l.min(e), h.max(e)));
+    let mean = distances().sum::<f64>() / got.len() as f64 / (high - low);
+    let other = classes(&got, 10).iter().zip(classes(&expected, 10)).filter(|(g, e)| **g != *e).count();
+    (distances().fold(0.0, f64::max), mean, other)
+}
+
+#[test]
+fn nets_answer_as_onnx_runtime_does() {
+    let (mut failures, mut seen) = (Vec::new(), 0);
+    for path in models("nets") {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let model = match Loader::new().backend(Backend::Tract).load(&path) {
+            Ok(model) => model,
+            Err(error) => {
+                failures.push(format!("{name}: {error:?}"));
+                continue;
+            }
+        };
+        let golden = golden(&path);
+        let answers = match model.predict_batch(&with_prefix(&golden, "in:")) {
+            Ok(answers) => answers,
+            Err(error) => {
+                failures.push(format!("{name}: {error:?}"));
+                continue;
+            }
+        };
+        let expected = with_prefix(&golden, "ort:");
+        let (most, mean, other) = differences(answers.single().unwrap(), expected.single().unwrap());
+        let independent = model.describe().row_independent;
+        println!("{name:24} most {most:.2e}  mean/range {mean:.2e}  other classes {other}  independent {independent}");
+        let (fits, told) = match name.split_once("_int8_") {
+            None => (most <= 1e-4 && other == 0, independent),
+            Some((_, kind)) => (mean <= 0.01, independent == (kind != "dynamic")),
+        };
+        if !fits || !told {
+            failures
+                .push(format!("{name}: most {most}, mean {mean}, other classes {other}, independent {independent}"));
+        }
+        seen += 1;
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(seen >= 15, "only {seen} nets were there");
+}
+
+/// Each operator of ONNX Runtime's quantiser alone; `tests/data/qops/make_qops.py` makes them.
+#[test]
+fn operators_of_the_quantiser_answer_as_onnx_runtime_does() {
+    let (mut failures, mut seen) = (Vec::new(), 0);
+    for path in models("qops") {
+        seen += 1;
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let golden = golden(&path);
+        let model = Loader::new().backend(Backend::Tract).load(&path);
+        let answers = model.and_then(|m| m.predict_batch(&with_prefix(&golden, "in:")));
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => {
+                failures.push(format!("{name}: {error:?}"));
+                continue;
+            }
+        };
+        let expected = with_prefix(&golden, "ort:");
+        let (expected, got) = (expected.single().unwrap(), answers.single().unwrap());
+        assert_eq!(got.dtype(), expected.dtype(), "{name}");
+        let (most, mean, _) = differences(got, expected);
+        println!("{name:32} most {most:.2e}  mean/range {mean:.2e}");
+        // One step of the quantised answer, which rounding the other way makes.
+        let step = if expected.dtype().is_integer() { 1.0 } else { 0.0401 };
+        // Where the range is taken from the batch, ours rounds less, and the answer is not itself rounded.
+        if mean > 0.01 || (most > step && !name.starts_with("Dynamic")) {
+            failures.push(format!("{name}: most {most}, mean {mean}"));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(seen >= 30, "only {seen} models were there");
+}
+
+#[test]
+fn one_model_takes_batches_of_any_size_in_turn() {
+    for name in ["cnn.onnx", "gru.onnx", "attn_int8_qdq.onnx"] {
+        let model = net(name);
+        let golden = golden(&data("nets").join(name));
+        let inputs = with_prefix(&golden, "in:");
+        let whole = model.predict_batch(&inputs).unwrap();
+        for m in [1, 7, 32, 1] {
+            let part = model.predict_batch(&inputs.rows(0..m).unwrap()).unwrap();
+            let (most, _, _) = differences(part.single().unwrap(), &whole.single().unwrap().rows(0..m).unwrap());
+            assert!(most < 1e-4, "{name} at {m}: {most}");
+        }
+        let none = model.predict_batch(&inputs.rows(0..0).unwrap()).unwrap();
+        assert_eq!(none.single().unwrap().shape(), [0, 10]);
+        let row = inputs.single().unwrap().rows(0..1).unwrap().without_batch_axis().unwrap();
+        assert_eq!(model.predict_row(row).unwrap().single().unwrap().shape(), [10]);
+    }
+}
+
+#[test]
+fn eight_threads_share_one_model() {
+    let path = data("nets").join("gru.onnx");
+    let (model, golden) = (net("gru.onnx"), golden(&path));
+    let inputs = with_prefix(&golden, "in:");
+    let whole = model.predict_batch(&inputs).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (model, inputs, whole) = (&model, &inputs, &whole);
+            scope.spawn(move || {
+                for round in 0..10 {
+                    let m = 1 + (thread * 7 + round * 3) % 20;
+                    let part = model.predict_batch(&inputs.rows(thread..thread + m).unwrap()).unwrap();
+                    let expected = whole.single().unwrap().rows(thread..thread + m).unwrap();
+                    let (most, _, _) = differences(part.single().unwrap(), &expected);
+                    assert!(most < 1e-4, "{most}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn threads_split_rows_and_change_nothing() {
+    let path = data("nets").join("cnn.onnx");
+    let split = Loader::new().backend(Backend::Tract).threads(2).load(&path).unwrap();
+    let golden = golden(&path);
+    let inputs = with_prefix(&golden, "in:");
+    let (a, b) = (net("cnn.onnx").predict_batch(&inputs).unwrap(), split.predict_batch(&inputs).unwrap());
+    assert!(differences(a.single().unwrap(), b.single().unwrap()).0 < 1e-4);
+    assert_eq!(split.describe().threads, 2);
+}
+
+#[test]
+fn native_goes_first_and_tract_takes_what_it_lacks() {
+    let model = modelberth::load(data("nets").join("gru.onnx")).unwrap();
+    let description = model.describe();
+    assert_eq!(description.backend, "tract");
+    assert!(description.reason.contains("no operator `GRU`"), "{}", description.reason);
+    let model = modelberth::load(data("zoo/classifier_LogisticRegression.onnx")).unwrap();
+    assert_eq!(model.describe().backend, "native");
+}
+
+#[test]
+fn an_artifact_loads_to_the_same_answers() {
+    let path = data("nets").join("attn.onnx");
+    let model = net("attn.onnx");
+    let again = Loader::new().backend(Backend::Tract).load_artifact(&model.artifact().unwrap()).unwrap();
+    let golden = golden(&path);
+    let inputs = with_prefix(&golden, "in:");
+    assert_eq!(model.predict_batch(&inputs).unwrap(), again.predict_batch(&inputs).unwrap());
+    assert_eq!(model.signature(), again.signature());
+}
+
+/// Bytes of a real file with some changed; whatever comes of it is an answer or an error, never a panic.
+#[test]
+fn broken_files_are_errors() {
+    // tract's panics are contained; their messages would fill the output.
+    std::panic::set_hook(Box::new(|_| {}));
+    let whole = std::fs::read(data("nets").join("cnn.onnx")).unwrap();
+    let mut state = 42u64;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let (mut loaded, mut panics) = (0, 0);
+    for _ in 0..300 {
+        let mut bytes = whole.clone();
+        // The structure is at the ends; weights are in between.
+        for _ in 0..1 + random(4) {
+            let at = if random(2) == 0 { random(600) } else { bytes.len() - 1 - random(2500) };
+            bytes[at] = random(256) as u8;
+        }
+        let outcome = std::panic::catch_unwind(|| Loader::new().backend(Backend::Tract).load_bytes("mutated", bytes));
+        match outcome {
+            Err(_) => panics += 1,
+            Ok(Err(_)) => {}
+            Ok(Ok(model)) => {
+                loaded += 1;
+                let rows = ndarray_rows(3);
+                panics += usize::from(
+                    std::panic::catch_unwind(AssertUnwindSafe(|| model.predict_array(rows).is_ok())).is_err(),
+                );
+            }
+        }
+    }
+    let _ = std::panic::take_hook();
+    println!("{loaded} of 300 loaded");
+    assert_eq!(panics, 0);
+}
+
+fn ndarray_rows(m: usize) -> modelberth::ndarray::Array2<f32> {
+    modelberth::ndarray::Array2::from_shape_fn((m, 64), |(i, j)| ((i + j) % 7) as f32 / 7.0)
+}
+
+#[test]
+fn a_truncated_file_is_an_error() {
+    let whole = std::fs::read(data("nets").join("gru.onnx")).unwrap();
+    for share in [1, 2, 3] {
+        let part = whole[..whole.len() * share / 4].to_vec();
+        let error = Loader::new().backend(Backend::Tract).load_bytes("truncated", part).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed, "{error:?}");
+    }
+}
