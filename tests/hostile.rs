@@ -187,6 +187,26 @@ fn missing_values() {
 }
 
 #[test]
+fn names_given_twice() {
+    let (x, y) = (value("x", FLOAT, &[None, Some(2)]), value("y", FLOAT, &[None, Some(2)]));
+    let relu = [node("Relu", "", &["x"], &["y"], &[])];
+    let outputs = load(file(&graph(&[x.clone()], &relu, &[], &[y.clone(), y.clone()])));
+    names(outputs, ErrorKind::Malformed, &["two outputs", "`y`"]);
+    let inputs = load(file(&graph(&[x.clone(), x.clone()], &relu, &[], std::slice::from_ref(&y))));
+    names(inputs, ErrorKind::Malformed, &["two inputs", "`x`"]);
+    // The elements of a sequence are named after it, which another output may be called already.
+    let nodes = [node("Identity", "", &["x"], &["s_0"], &[]), node("SequenceConstruct", "", &["x", "x"], &["s"], &[])];
+    let (first, second) = (value("s", FLOAT, &[]), value("s_0", FLOAT, &[None, Some(2)]));
+    names(load(file(&graph(&[x], &nodes, &[], &[first, second]))), ErrorKind::Malformed, &["two outputs", "`s_0`"]);
+    let twice = Loader::new().outputs(["label", "label"]);
+    names(twice.load(data("zoo/zipmap_iris.onnx")), ErrorKind::UnknownTensor, &["label"]);
+    let iris = modelberth::load(data("zoo/zipmap_iris.onnx")).unwrap();
+    let name = iris.signature().outputs()[0].name().to_string();
+    let twice = Loader::new().outputs([name.clone(), name.clone()]);
+    names(twice.load(data("zoo/zipmap_iris.onnx")), ErrorKind::InvalidArgument, &["twice", &name]);
+}
+
+#[test]
 fn impossible_dimensions() {
     let add = [node("Add", "", &["x", "w"], &["y"], &[])];
     let with = |dims: &[i64]| load(floats_to_floats(&add, &[raw("w", FLOAT, dims, &[0; 8])]));

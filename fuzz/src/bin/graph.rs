@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use modelberth_fuzz::{Bytes, Random, exercise, loader, mutate, operators};
+use modelberth_fuzz::{Bytes, Promise, Random, exercise, loader, mutate, operators};
 
 /// Names of operators and attributes, and places that files must not reach.
 const WORDS: &[&str] = &[
@@ -143,7 +143,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(model) = loader().load_bytes("fuzzed", bytes) else { return };
     // The values come from the end, where the edits of the file's head do not move them.
     let tail = &bytes[bytes.len() - bytes.len().min(256)..];
-    exercise(&*model, &mut Bytes::new(tail));
+    exercise(&*model, &mut Bytes::new(tail), Promise::Types);
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::analyze::{self, Analysis, Batching, Output};
 use super::compile::{self, Context};
 use super::op::Scratch;
-use super::program::Program;
+use super::program::{Program, Slots};
 use super::value::{Shape, Value, typed};
 use crate::backend::{file, inline};
 use crate::load::Source;
@@ -45,12 +45,16 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     let initialised: HashSet<&str> = graph.initializer.iter().filter_map(|t| t.name.as_deref()).collect();
     let inputs: Vec<_> =
         graph.input.iter().filter(|i| !initialised.contains(i.name.as_deref().unwrap_or_default())).collect();
+    unique(inputs.iter().map(|i| i.name.as_deref().unwrap_or_default()), "two inputs of the graph have the same name")?;
     let declared = analyze::declared(&inputs, &program)?;
     let outputs: Vec<_> = names
         .iter()
         .filter_map(|name| graph.output.iter().find(|o| o.name.as_deref().unwrap_or_default() == name))
         .collect();
     let analysis = analyze::analyze(&program, declared, &outputs, limits)?;
+    // Here and not before: the elements of a sequence get names of their own.
+    let named = analysis.signature.outputs().iter().map(|o| o.name().as_str());
+    unique(named, "two outputs of the graph have the same name")?;
     let pool = match loader.threads {
         0 | 1 => None,
         n => Some(rayon::ThreadPoolBuilder::new().num_threads(n).build().map_err(|e| {
@@ -62,6 +66,17 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     let artifact = file::artifact(source, context.external.as_ref())?;
     let model = NativeModel { program, analysis, limits: *limits, pool, block, description, artifact };
     Ok(Arc::new(Checked::new(model).cast(loader.cast)))
+}
+
+/// Refuses names that are there twice.
+fn unique<'n>(names: impl Iterator<Item = &'n str>, message: &str) -> Result<()> {
+    let mut seen = HashSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(Error::new(ErrorKind::Malformed, message).tensor(name));
+        }
+    }
+    Ok(())
 }
 
 fn domain(name: Option<&str>) -> &str {
@@ -179,12 +194,12 @@ impl NativeModel {
         let rows = specs.iter().zip(values).map(|(spec, value)| {
             if spec.is_batched() { slice_rows(value, range.start, range.end) } else { value.as_view() }
         });
-        let mut outs = self.program.run(rows, cx)?;
+        let outs = self.program.run(rows, cx)?;
         if self.analysis.outputs.iter().all(|o| o.element.is_none() && !o.drop_first) {
             // Outputs stand in the program's order, one each.
             return Ok(outs.into_iter().map(Value::into_static).collect());
         }
-        Ok(self.analysis.outputs.iter().map(|o| pick(&mut outs[o.index], o).into_static()).collect())
+        Ok(self.analysis.outputs.iter().map(|o| pick(&outs[o.index], o).into_static()).collect())
     }
 
     /// The outputs of the rows `range`, a block at a time.
@@ -201,6 +216,23 @@ impl NativeModel {
                 from = to;
             }
             Ok(parts.finish())
+        })
+    }
+
+    /// Whether the program's outputs are the model's, and a batch is run at once.
+    fn is_plain(&self) -> bool {
+        self.analysis.batching == Batching::Whole
+            && self.analysis.outputs.iter().enumerate().all(|(i, o)| o.index == i && o.element.is_none() && !o.drop_first)
+    }
+
+    /// The answers of a batch that is one block: the road without anything that small batches need not pay for.
+    fn run_once(&self, inputs: &Tensors<'_>, m: usize) -> Result<Tensors<'static>> {
+        with_scratch(self.limits, |cx| {
+            let mut slots = Slots::with_capacity(self.program.slots);
+            for (_, tensor) in inputs.iter() {
+                slots.push(Value::from_tensor(tensor)?);
+            }
+            self.name_outputs(self.program.run_slots(slots, cx, None)?, Some(m))
         })
     }
 
@@ -240,8 +272,8 @@ impl NativeModel {
         known.then(|| self.specs().iter().map(|spec| Ok((spec.name().clone(), empty_tensor(spec)?))).collect())
     }
 
-    fn name_outputs(&self, values: Vec<Value<'static>>, m: Option<usize>) -> Result<Tensors<'static>> {
-        let mut outputs = Tensors::with_capacity(values.len());
+    fn name_outputs<'v>(&self, values: impl IntoIterator<Item = Value<'v>>, m: Option<usize>) -> Result<Tensors<'static>> {
+        let mut outputs = Tensors::with_capacity(self.specs().len());
         for (spec, value) in self.specs().iter().zip(values) {
             if let Some(m) = m
                 && spec.is_batched()
@@ -280,6 +312,9 @@ impl Model for NativeModel {
             && let Some(empty) = self.empty()
         {
             return empty;
+        }
+        if m <= self.block && self.is_plain() {
+            return self.run_once(inputs, m);
         }
         let values = self.values(inputs)?;
         self.name_outputs(self.run_batch(&values, m)?, self.analysis.signature.is_batched().then_some(m))
