@@ -110,7 +110,7 @@ fn gemm(site: &mut Site<'_>) -> Result<()> {
     attributes.push(builder::float("alpha", alpha));
     let mut inputs = vec![a, b];
     if !site.input(6).is_empty() {
-        let c = site.to_float(site.input(6));
+        let c = site.float_of(site.input(6));
         let c = site.add("Mul", &[&c, a_scale], Vec::new());
         inputs.push(site.add("Mul", &[&c, b_scale], Vec::new()));
         attributes.push(builder::float("beta", alpha));
@@ -125,7 +125,7 @@ fn gemm(site: &mut Site<'_>) -> Result<()> {
 }
 
 /// a, b, their scales, their zero points, a bias.
-fn mat_mul_integer_to_float(site: &mut Site<'_>) -> Result<()> {
+fn mat_mul_integer_float_of(site: &mut Site<'_>) -> Result<()> {
     let a = dequantized(site, [site.required(0)?, site.required(2)?, site.input(4)], 1)?;
     let b = dequantized(site, [site.required(1)?, site.required(3)?, site.input(5)], -1)?;
     product(site, &a, &b, 6)
