@@ -10,7 +10,7 @@ use crate::{Error, ErrorKind, Result};
 pub(crate) const OPSET_PROPERTY: &str = "modelberth.opset";
 
 /// The most nodes that calls may expand to: functions that call others twice over grow without bound.
-const MAX_NODES: usize = 1 << 20;
+const MAX_NODES: usize = 1 << 18;
 /// The deepest nesting of calls and subgraphs.
 const MAX_DEPTH: usize = 96;
 
@@ -213,5 +213,112 @@ impl<'p> Inliner<'p> {
             ..NodeProto::default()
         }));
         Ok(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::inline_functions;
+    use crate::backend::native::ops::trial::{info, node};
+    use crate::onnx::builder::{graph, int, model, subgraph};
+    use crate::onnx::{AttributeProto, FunctionProto, ModelProto, NodeProto, OperatorSetIdProto};
+    use crate::{ErrorKind, Loader, ModelExt};
+
+    fn function(name: &str, inputs: &[&str], nodes: impl Into<Vec<NodeProto>>, outputs: &[&str]) -> FunctionProto {
+        let owned = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect();
+        FunctionProto {
+            name: Some(name.to_owned()),
+            domain: Some("local".to_owned()),
+            input: owned(inputs),
+            output: owned(outputs),
+            node: nodes.into(),
+            ..FunctionProto::default()
+        }
+    }
+
+    fn call(name: &str, inputs: &[&str], outputs: &[&str], attributes: impl Into<Vec<AttributeProto>>) -> NodeProto {
+        NodeProto { domain: Some("local".to_owned()), ..node(name, inputs, outputs, attributes) }
+    }
+
+    /// A node whose attribute `axis` is the attribute `along` of the function.
+    fn flatten(input: &str, output: &str) -> NodeProto {
+        let reference = AttributeProto { ref_attr_name: Some("along".to_owned()), ..int("axis", 0) };
+        node("Flatten", &[input], &[output], [AttributeProto { i: None, ..reference }])
+    }
+
+    fn file(nodes: impl Into<Vec<NodeProto>>, functions: impl Into<Vec<FunctionProto>>) -> ModelProto {
+        let graph = graph("g", [info("x")], nodes, [], [info("y")]);
+        ModelProto { functions: functions.into(), ..model(8, &[("", 17), ("local", 1)], graph) }
+    }
+
+    #[test]
+    fn calls_become_the_nodes_of_the_function() {
+        // `t` is a name of both functions and of the graph.
+        let inner = function("inner", &["a"], [flatten("a", "t"), node("Neg", &["t"], &["b"], [])], &["b"]);
+        let inner = FunctionProto { attribute_proto: vec![int("along", 1)], ..inner };
+        let outer = function(
+            "outer",
+            &["a", "unused"],
+            [call("inner", &["a"], &["t"], []), call("inner", &["t"], &["b"], [int("along", 0)])],
+            &["b", "a"],
+        );
+        let nodes = [call("outer", &["x"], &["t", "u"], []), node("Mul", &["t", "u"], &["y"], [])];
+        let expanded = inline_functions(&file(nodes, [inner, outer])).unwrap().unwrap();
+        let operators: Vec<&str> = expanded.node.iter().map(NodeProto::operator).collect();
+        assert_eq!(operators, ["Flatten", "Neg", "Flatten", "Neg", "Identity", "Mul"]);
+        let axes: Vec<_> = expanded.node.iter().filter_map(|n| n.find_attribute("axis")?.i).collect();
+        assert_eq!(axes, [1, 0]);
+        let outputs: std::collections::HashSet<&str> =
+            expanded.node.iter().flat_map(|n| &n.output).map(String::as_str).collect();
+        assert_eq!(outputs.len(), expanded.node.len());
+        assert!(outputs.contains("t") && outputs.contains("u"));
+    }
+
+    #[test]
+    fn subgraphs_of_functions_see_the_names_of_the_call() {
+        let branch = |name: &str, operator: &str| {
+            subgraph(name, graph("b", [], [node(operator, &["a"], &["r"], [])], [], [info("r")]))
+        };
+        let choice = node("If", &["c"], &["b"], [branch("then_branch", "Neg"), branch("else_branch", "Abs")]);
+        let expanded = inline_functions(&file(
+            [node("Identity", &["x"], &["c"], []), call("choose", &["c", "x"], &["y"], [])],
+            [function("choose", &["c", "a"], [choice], &["b"])],
+        ));
+        let expanded = expanded.unwrap().unwrap();
+        let inner = expanded.node[1].attribute[0].g.as_deref().unwrap();
+        assert_eq!(inner.node[0].input, ["x"]);
+        assert_eq!(inner.output[0].name.as_deref(), Some(inner.node[0].output[0].as_str()));
+    }
+
+    #[test]
+    fn a_file_with_functions_is_loaded_and_run() {
+        let double = function("double", &["a"], [node("Add", &["a", "a"], &["b"], [])], &["b"]);
+        let import = OperatorSetIdProto { version: Some(14), ..OperatorSetIdProto::default() };
+        let double = FunctionProto { opset_import: vec![import], ..double };
+        let file = file([call("double", &["x"], &["z"], []), call("double", &["z"], &["y"], [])], [double]);
+        let model = Loader::new().load_bytes("functions.onnx", file.encode_to_vec()).unwrap();
+        let answers = model.predict_array(&ndarray::array![1.0f32, 2.0]).unwrap();
+        assert_eq!(answers.get::<f32>("y").unwrap(), ndarray::array![4.0f32, 8.0].into_dyn());
+    }
+
+    #[test]
+    fn hostile_functions_are_refused() {
+        let kind = |nodes: Vec<NodeProto>, functions: Vec<FunctionProto>| {
+            inline_functions(&file(nodes, functions)).unwrap_err().kind()
+        };
+        let start = || vec![call("f0", &["x"], &["y"], [])];
+        let own = function("f0", &["a"], [call("f0", &["a"], &["b"], [])], &["b"]);
+        assert_eq!(kind(start(), vec![own]), ErrorKind::Malformed);
+        let to = |i: usize, j: usize, twice: bool| {
+            let target = format!("f{j}");
+            let mut nodes = vec![call(&target, &["a"], &["b"], [])];
+            nodes.extend(twice.then(|| call(&target, &["b"], &["c"], [])));
+            function(&format!("f{i}"), &["a"], nodes, &["b"])
+        };
+        assert_eq!(kind(start(), vec![to(0, 1, false), to(1, 0, false)]), ErrorKind::Malformed);
+        assert_eq!(kind(start(), (0..40).map(|i| to(i, i + 1, true)).collect()), ErrorKind::LimitExceeded);
+        assert_eq!(kind(start(), (0..5000).map(|i| to(i, i + 1, false)).collect()), ErrorKind::LimitExceeded);
+        let small = function("f0", &[], [], &["b"]);
+        assert_eq!(kind(start(), vec![small]), ErrorKind::Malformed);
     }
 }

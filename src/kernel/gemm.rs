@@ -1,15 +1,21 @@
+#[cfg(target_arch = "x86_64")]
+use super::isa::Level;
 use super::isa::dispatch;
 use super::{Isa, Real};
 
 /// Columns of one panel of a packed matrix: one 512-bit register of f32, two of f64.
-const NR: usize = 16;
+pub(super) const NR: usize = 16;
 /// Rows computed together.
-const MR: usize = 8;
+const MR: usize = 4;
+/// Chains of multiply-adds an answer is summed in: element i of a row goes to chain i mod 4, so that one row alone does
+/// not wait for each addition in turn.
+const CHAINS: usize = 4;
 
 /// A matrix (k, n) laid out for multiplying many rows by it: panels of [`NR`] columns, row by row, zero-padded.
 ///
-/// Every element of a product is one chain of multiply-adds in the order of k, starting from the bias, so an answer
-/// does not depend on how many rows are multiplied at once.
+/// Every element of a product is summed in [`CHAINS`] chains of multiply-adds, the first of which starts from the bias,
+/// and the chains are added in pairs. How many rows are multiplied at once changes nothing about that, so neither does
+/// it change the answer of a row.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed<T> {
     k: usize,
@@ -82,12 +88,34 @@ impl<T: Real> Packed<T> {
     }
 }
 
+/// The product of `x` (m, k) and a packed matrix, into `out` (m, n).
+fn multiply<T: Real>(isa: Isa, packed: &Packed<T>, x: &[T], out: &mut [T]) {
+    #[cfg(target_arch = "x86_64")]
+    if let (Level::Avx512, Some(multiply)) = (isa.level(), T::MULTIPLY_AVX512) {
+        // SAFETY: an `Isa` of this level exists only where the processor was found to have AVX-512.
+        return unsafe { multiply(packed, x, out) };
+    }
+    portable(isa, packed, x, out);
+}
+
 dispatch! {
-    fn multiply[T: Real](packed: &Packed<T>, x: &[T], out: &mut [T]) = multiply_body
+    fn portable[T: Real](packed: &Packed<T>, x: &[T], out: &mut [T]) = portable_body
 }
 
 #[inline(always)]
-fn multiply_body<const FMA: bool, T: Real>(packed: &Packed<T>, x: &[T], out: &mut [T]) {
+fn portable_body<const FMA: bool, T: Real>(packed: &Packed<T>, x: &[T], out: &mut [T]) {
+    panels(packed, x, out, block_of_rows::<FMA, MR, T>, block_of_rows::<FMA, 1, T>);
+}
+
+/// Walks the panels of a matrix and, for each, the rows in blocks of [`MR`] and then one by one.
+#[inline(always)]
+fn panels<T: Real>(
+    packed: &Packed<T>,
+    x: &[T],
+    out: &mut [T],
+    block: impl Fn(&[T], &[[T; NR]], &[T; NR]) -> [[T; NR]; MR],
+    one: impl Fn(&[T], &[[T; NR]], &[T; NR]) -> [[T; NR]; 1],
+) {
     let (k, n) = (packed.k, packed.n);
     if k == 0 || n == 0 {
         return;
@@ -96,26 +124,23 @@ fn multiply_body<const FMA: bool, T: Real>(packed: &Packed<T>, x: &[T], out: &mu
         let panel = &packed.panels[p * k..(p + 1) * k];
         let columns = p * NR..n.min(p * NR + NR);
         let mut rows = x.chunks_exact(MR * k);
-        let mut r = 0;
-        for block in rows.by_ref() {
-            let sums = block_of_rows::<FMA, MR, T>(block, panel, bias);
-            for sum in &sums {
-                store(sum, &mut out[r * n + columns.start..r * n + columns.end]);
-                r += 1;
+        let mut answers = out.chunks_exact_mut(n);
+        for rows in rows.by_ref() {
+            for (sum, answer) in block(rows, panel, bias).iter().zip(answers.by_ref()) {
+                store(sum, &mut answer[columns.clone()]);
             }
         }
-        for row in rows.remainder().chunks_exact(k) {
-            let [sum] = block_of_rows::<FMA, 1, T>(row, panel, bias);
-            store(&sum, &mut out[r * n + columns.start..r * n + columns.end]);
-            r += 1;
+        for (row, answer) in rows.remainder().chunks_exact(k).zip(answers) {
+            let [sum] = one(row, panel, bias);
+            store(&sum, &mut answer[columns.clone()]);
         }
     }
 }
 
 #[inline(always)]
 fn store<T: Real>(sum: &[T; NR], out: &mut [T]) {
-    if out.len() == NR {
-        out.copy_from_slice(sum);
+    if let Ok(all) = <&mut [T; NR]>::try_from(&mut *out) {
+        *all = *sum;
     } else {
         for (o, s) in out.iter_mut().zip(sum) {
             *o = *s;
@@ -131,15 +156,81 @@ fn block_of_rows<const FMA: bool, const ROWS: usize, T: Real>(
     bias: &[T; NR],
 ) -> [[T; NR]; ROWS] {
     let k = panel.len();
-    let mut sums = [*bias; ROWS];
-    let rows: [&[T]; ROWS] = std::array::from_fn(|r| &x[r * k..(r + 1) * k]);
-    for (i, weights) in panel.iter().enumerate() {
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            let value = row[i];
+    std::array::from_fn(|r| {
+        let row = &x[r * k..(r + 1) * k];
+        let mut sums = [[T::ZERO; NR]; CHAINS];
+        sums[0] = *bias;
+        let mut values = row.chunks_exact(CHAINS);
+        let mut weights = panel.chunks_exact(CHAINS);
+        for (values, weights) in values.by_ref().zip(weights.by_ref()) {
+            for c in 0..CHAINS {
+                for (s, w) in sums[c].iter_mut().zip(&weights[c]) {
+                    *s = values[c].fma::<FMA>(*w, *s);
+                }
+            }
+        }
+        for (sum, (value, weights)) in sums.iter_mut().zip(values.remainder().iter().zip(weights.remainder())) {
             for (s, w) in sum.iter_mut().zip(weights) {
                 *s = value.fma::<FMA>(*w, *s);
             }
         }
+        std::array::from_fn(|l| (sums[0][l] + sums[1][l]) + (sums[2][l] + sums[3][l]))
+    })
+}
+
+/// The same sums in explicit registers, which the portable form is not always given.
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512 {
+    use std::arch::x86_64::{
+        __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    };
+
+    use super::{CHAINS, MR, NR, Packed, panels};
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    pub(in crate::kernel) fn multiply(packed: &Packed<f32>, x: &[f32], out: &mut [f32]) {
+        panels(packed, x, out, |x, p, b| rows::<MR>(x, p, b), |x, p, b| rows::<1>(x, p, b));
     }
-    sums
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn load(lanes: &[f32; NR]) -> __m512 {
+        // SAFETY: the array holds the sixteen elements that are read.
+        unsafe { _mm512_loadu_ps(lanes.as_ptr()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    fn rows<const ROWS: usize>(x: &[f32], panel: &[[f32; NR]], bias: &[f32; NR]) -> [[f32; NR]; ROWS] {
+        let k = panel.len();
+        let rows: [&[f32]; ROWS] = std::array::from_fn(|r| &x[r * k..(r + 1) * k]);
+        let mut sums = [[_mm512_setzero_ps(); CHAINS]; ROWS];
+        for sum in &mut sums {
+            sum[0] = load(bias);
+        }
+        let whole = k - k % CHAINS;
+        let mut i = 0;
+        while i < whole {
+            for c in 0..CHAINS {
+                let weights = load(&panel[i + c]);
+                for r in 0..ROWS {
+                    sums[r][c] = _mm512_fmadd_ps(_mm512_set1_ps(rows[r][i + c]), weights, sums[r][c]);
+                }
+            }
+            i += CHAINS;
+        }
+        for c in 0..k - whole {
+            let weights = load(&panel[whole + c]);
+            for r in 0..ROWS {
+                sums[r][c] = _mm512_fmadd_ps(_mm512_set1_ps(rows[r][whole + c]), weights, sums[r][c]);
+            }
+        }
+        let mut out = [[0.0; NR]; ROWS];
+        for (out, [a, b, c, d]) in out.iter_mut().zip(sums) {
+            let sum = _mm512_add_ps(_mm512_add_ps(a, b), _mm512_add_ps(c, d));
+            // SAFETY: the array holds the sixteen elements that are written.
+            unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sum) };
+        }
+        out
+    }
 }

@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "calling a function compiled for an instruction set whose presence a token proves")]
 
 mod distance;
+mod exits;
 mod exp;
 mod gemm;
 mod isa;
@@ -16,6 +17,7 @@ mod rows;
 mod tests;
 
 pub(crate) use distance::{Metric, Points};
+pub(crate) use exits::{GROUP, SECTION, Section, Test, exits, worthwhile_exits};
 pub(crate) use exp::{exp_in_place, logistic_in_place};
 pub(crate) use gemm::Packed;
 pub(crate) use isa::Isa;

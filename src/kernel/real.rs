@@ -1,5 +1,6 @@
 use std::ops::{Add, AddAssign, Mul, Sub};
 
+use super::Packed;
 use crate::Element;
 
 /// f32 or f64.
@@ -8,6 +9,12 @@ pub(crate) trait Real:
 {
     const ZERO: Self;
     const ONE: Self;
+    /// The product with a packed matrix in explicit AVX-512, where there is one for this type.
+    ///
+    /// # Safety
+    /// The processor must have AVX-512 F, BW, DQ and VL, AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    const MULTIPLY_AVX512: Option<unsafe fn(&Packed<Self>, &[Self], &mut [Self])> = None;
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
     /// `self * a + b`, rounded once where `FMA`, else twice.
@@ -17,10 +24,14 @@ pub(crate) trait Real:
 }
 
 macro_rules! real {
-    ($($t:ty),*) => {$(
+    ($($t:ty $(= $multiply:path)?),*) => {$(
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            $(
+                #[cfg(target_arch = "x86_64")]
+                const MULTIPLY_AVX512: Option<unsafe fn(&Packed<Self>, &[Self], &mut [Self])> = Some($multiply);
+            )?
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as Self
@@ -45,4 +56,4 @@ macro_rules! real {
     )*};
 }
 
-real!(f32, f64);
+real!(f32 = super::gemm::avx512::multiply, f64);

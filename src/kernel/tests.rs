@@ -97,3 +97,99 @@ fn softmax_matches_a_plain_one() {
     softmax_rows(Isa::best(), &mut with_nan, 3);
     assert!(with_nan.iter().all(|v| v.is_nan()));
 }
+
+/// The sum of the terms in the order in which 128-bit vectors of `width` elements add them.
+fn ordered(terms: &[f32], width: usize) -> f32 {
+    let (mut a, mut b) = (vec![0.0f32; width], vec![0.0f32; width]);
+    let pairs = terms.len() / (2 * width) * (2 * width);
+    for (i, t) in terms[..pairs].iter().enumerate() {
+        let chain = if i / width % 2 == 0 { &mut a } else { &mut b };
+        chain[i % width] += t;
+    }
+    a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
+    let mut rest = &terms[pairs..];
+    if rest.len() >= width {
+        a.iter_mut().zip(rest).for_each(|(a, t)| *a += t);
+        rest = &rest[width..];
+    }
+    rest.iter().fold((a[0] + a[2]) + (a[1] + a[3]), |sum, t| sum + t)
+}
+
+#[test]
+fn distances_are_the_same_to_the_bit_on_every_instruction_set() {
+    for (m, n, k) in [(3, 1, 1), (13, 16, 4), (5, 33, 7), (4, 17, 12), (1, 40, 30), (0, 5, 3), (3, 5, 0), (3, 0, 5)] {
+        let x: Vec<f32> = numbers(m * k, 7).iter().map(|&v| v as f32).collect();
+        let y: Vec<f32> = numbers(n * k, 11).iter().map(|&v| v as f32).collect();
+        let points = Points::new(&y, n, k);
+        assert_eq!((points.n(), points.k()), (n, k));
+        for metric in [Metric::Manhattan, Metric::SquaredEuclidean, Metric::Cubic] {
+            let mut wanted = Vec::new();
+            for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+                let terms: Vec<f32> = (0..k)
+                    .map(|c| {
+                        let d = (x[i * k + c] - y[j * k + c]).abs();
+                        match metric {
+                            Metric::Manhattan => d,
+                            Metric::SquaredEuclidean => d * d,
+                            Metric::Cubic => d * d * d,
+                        }
+                    })
+                    .collect();
+                wanted.push(match metric {
+                    Metric::SquaredEuclidean => terms.iter().fold(0.0, |sum, t| sum + t),
+                    _ => ordered(&terms, 4),
+                });
+            }
+            for isa in Isa::all() {
+                let mut out = Vec::new();
+                points.distances(isa, metric, &x, m, &mut out);
+                assert_eq!(out, wanted, "{m} {n} {k} {metric:?} {isa:?}");
+            }
+        }
+        let wide = Points::new(&numbers(n * k, 11), n, k);
+        let mut out = Vec::new();
+        wide.distances(Isa::best(), Metric::SquaredEuclidean, &numbers(m * k, 7), m, &mut out);
+        assert_eq!(out.len(), m * n);
+
+#[test]
+fn exits_agree_with_descent_on_every_instruction_set() {
+    // A tree in which node i asks feature i % 3 for t[i] and has nodes 2i + 1 (true) and 2i + 2 (false) below it; its
+    // 64 exits from left to right are the exits in order.
+    const DEPTH: usize = 6;
+    let t = numbers((1 << DEPTH) - 1, 5);
+    let lenient = |node: usize| node.is_multiple_of(4);
+    let passes = |node: usize, x: f64| x <= t[node] || (lenient(node) && x.is_nan());
+    let mut sections = vec![Section { plain: Vec::new(), lenient: Vec::new() }; 2];
+    for (node, &threshold) in t.iter().enumerate() {
+        let level = (node + 1).ilog2() as usize;
+        let below = 1 << (DEPTH - level - 1);
+        let from = (node + 1 - (1 << level)) * 2 * below;
+        for (s, section) in sections.iter_mut().enumerate() {
+            let mask =
+                (from..from + below).filter(|e| e / SECTION == s).fold(u32::MAX, |m, e| m & !(1 << (e % SECTION)));
+            if mask != u32::MAX {
+                let test = Test { threshold, feature: (node % 3) as u32, mask };
+                if lenient(node) { section.lenient.push(test) } else { section.plain.push(test) }
+            }
+        }
+    }
+    let mut x = numbers(2 * GROUP * 3, 9);
+    x.iter_mut().step_by(17).for_each(|x| *x = f64::NAN);
+    let mut columns = vec![[0.0; GROUP]; 6];
+    for (i, &x) in x.iter().enumerate() {
+        columns[i / GROUP][i % GROUP] = x;
+    }
+    let expected = |g: usize, l: usize| {
+        let step = |node: usize, _| 2 * node + if passes(node, columns[g * 3 + node % 3][l]) { 1 } else { 2 };
+        (0..DEPTH).fold(0, step) - t.len()
+    };
+    for isa in Isa::all() {
+        let mut found = vec![[u16::MAX; GROUP]; 2];
+        exits(isa, &sections, &columns, 3, &mut found);
+        for (g, group) in found.iter().enumerate() {
+            for (l, exit) in group.iter().enumerate() {
+                assert_eq!(usize::from(*exit), expected(g, l), "{isa:?}, row {l} of group {g}");
+            }
+        }
+    }
+}

@@ -77,7 +77,10 @@ pub(super) fn analyze(
     }
     let runs = match prober.runs(&inputs) {
         Ok(runs) => runs,
-        Err(e) if e.kind() == ErrorKind::LimitExceeded => return Err(e),
+        // What is wrong with the graph is so for every input.
+        Err(e) if matches!(e.kind(), ErrorKind::LimitExceeded | ErrorKind::Malformed | ErrorKind::Unsupported) => {
+            return Err(e);
+        }
         Err(e) => {
             let Some(found) = as_declared(outputs, batching) else { return Err(e) };
             notes.push(

@@ -10,6 +10,8 @@ mod ml;
 pub(crate) mod post;
 mod text;
 mod trees;
+#[cfg(test)]
+pub(crate) mod trial;
 
 use super::node::Node;
 use super::op::Op;

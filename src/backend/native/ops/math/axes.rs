@@ -53,7 +53,7 @@ impl Axes {
     }
 
     /// Which axes of a shape of `rank` axes are meant; `all` or none when none is named.
-    pub(super) fn mask(&self, args: &Args<'_, '_>, rank: usize, all: bool) -> Result<SmallVec<[bool; 4]>> {
+    pub(super) fn mask(&self, args: &Args<'_, '_>, rank: usize, all: bool) -> Result<Mask> {
         match self {
             Self::Fixed(axes) => mask(axes, rank, all),
             Self::Input(i) => mask(&args.get(*i)?.to_i64s()?, rank, all),
@@ -71,21 +71,46 @@ impl Axes {
     }
 }
 
-fn mask(axes: &[i64], rank: usize, all: bool) -> Result<SmallVec<[bool; 4]>> {
-    let mut mask = SmallVec::from_elem(axes.is_empty() && all, rank);
+/// Some of the axes of a tensor, a bit each.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mask(u64);
+
+impl Mask {
+    /// Whether `axis` is one of them.
+    pub(super) fn has(self, axis: usize) -> bool {
+        self.0 >> axis & 1 == 1
+    }
+
+    /// `shape` with these axes of length 1.
+    pub(super) fn ones_in(self, shape: &[usize]) -> Shape {
+        let mut kept = Shape::from_slice(shape);
+        kept.iter_mut().enumerate().filter(|(axis, _)| self.has(*axis)).for_each(|(_, d)| *d = 1);
+        kept
+    }
+
+    /// `shape` without these axes.
+    pub(super) fn out_of(self, shape: &[usize]) -> Shape {
+        let mut left = Shape::new();
+        for (axis, &d) in shape.iter().enumerate() {
+            if !self.has(axis) {
+                left.push(d);
+            }
+        }
+        left
+    }
+}
+
+fn mask(axes: &[i64], rank: usize, all: bool) -> Result<Mask> {
+    if rank > u64::BITS as usize {
+        return Err(Error::new(ErrorKind::Unsupported, "a reduction of a tensor of more than 64 axes").actual(rank));
+    }
+    if axes.is_empty() {
+        return Ok(Mask(if all { u64::MAX } else { 0 }));
+    }
+    let mut mask = 0;
     // A scalar has no axis to name; files name its first one all the same.
     for &axis in axes.iter().filter(|&&axis| rank > 0 || !(-1..=0).contains(&axis)) {
-        mask[axis_of(axis, rank)?] = true;
+        mask |= 1 << axis_of(axis, rank)?;
     }
-    Ok(mask)
-}
-
-/// `shape` with the axes in `mask` of length 1.
-pub(super) fn with_ones(shape: &[usize], mask: &[bool]) -> Shape {
-    shape.iter().zip(mask).map(|(&d, &gone)| if gone { 1 } else { d }).collect()
-}
-
-/// `shape` without the axes in `mask`.
-pub(super) fn without(shape: &[usize], mask: &[bool]) -> Shape {
-    shape.iter().zip(mask).filter(|(_, gone)| !**gone).map(|(&d, _)| d).collect()
+    Ok(Mask(mask))
 }

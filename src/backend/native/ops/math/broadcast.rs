@@ -145,21 +145,15 @@ impl Plan<2> {
         let (&[_, n], [[_, 0], [1, 1]]) = (&self.dims[..], &self.strides[..]) else { return None };
         Some(n)
     }
-
-    /// The length of the rows, when operand 0 is dense and operand 1 has one element for each of its rows.
-    pub(crate) fn one_element_a_row(&self) -> Option<usize> {
-        let (&[_, n], [[_, 1], [1, 0]]) = (&self.dims[..], &self.strides[..]) else { return None };
-        (!self.empty).then_some(n)
-    }
 }
 
 /// Rows shorter than this are repeated, so that a loop over them is worth starting.
-const SHORT: usize = 32;
+const SHORT: usize = 80;
 
 /// A short row that all rows of `plan` share, as often as makes it long.
 fn repeated<B: Copy>(plan: &Plan<2>, b: &[B]) -> Option<Vec<B>> {
     let n = plan.one_row_for_all().filter(|&n| (1..SHORT).contains(&n) && plan.dims[0] > 4 && b.len() == n)?;
-    Some(b.repeat((4 * SHORT / n).min(plan.dims[0])))
+    Some(b.repeat((2 * SHORT / n).min(plan.dims[0])))
 }
 
 /// `items` of shape `from`, stretched to `to`, at the end of `out`.

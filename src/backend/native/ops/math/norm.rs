@@ -282,7 +282,7 @@ impl Op for MeanVariance {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
         let value = dispatch::own(args, 0, cx)?;
         let mask = self.axes.mask(args, value.rank(), false)?;
-        let call = MeanVarianceCall(axes::with_ones(value.shape(), &mask));
+        let call = MeanVarianceCall(mask.ones_in(value.shape()));
         Ok(smallvec![with_floats(&call, value, cx)?])
     }
 

@@ -259,21 +259,44 @@ pub(super) fn fold<T: Num, F: Fold>(items: &[T], shape: &[usize], kept: &[usize]
     } else {
         out.resize(count, F::start());
     }
-    let plan = Plan::new(shape, [shape, kept]);
-    if let Some(n) = plan.one_element_a_row() {
-        out.iter_mut().zip(items.chunks_exact(n)).for_each(|(all, run)| *all = F::join(*all, fold_run::<T, F>(run)));
-    } else {
-        plan.runs(|[i, o], n, [_, step]| {
-            let run = &items[i..i + n];
-            if step == 0 {
-                out[o] = F::join(out[o], fold_run::<T, F>(run));
-            } else {
-                out[o..o + n].iter_mut().zip(run).for_each(|(all, &x)| *all = F::join(*all, F::map(x)));
+    match one_block(shape, kept) {
+        _ if items.is_empty() => {}
+        Some([along, 1]) => {
+            out.iter_mut()
+                .zip(items.chunks_exact(along))
+                .for_each(|(all, run)| *all = F::join(*all, fold_run::<T, F>(run)));
+        }
+        Some([along, after]) => {
+            for (all, layers) in out.chunks_exact_mut(after).zip(items.chunks_exact(along * after)) {
+                layers.chunks_exact(after).for_each(|run| join_all::<T, F>(all, run));
             }
-        });
+        }
+        None => Plan::new(shape, [shape, kept]).runs(|[i, o], n, [_, step]| {
+            let run = &items[i..i + n];
+            match step {
+                0 => out[o] = F::join(out[o], fold_run::<T, F>(run)),
+                _ => join_all::<T, F>(&mut out[o..o + n], run),
+            }
+        }),
     }
     let per_group = items.len().checked_div(count).unwrap_or(0);
     out.iter_mut().for_each(|all| *all = F::finish(*all, per_group));
+}
+
+/// Takes one more element into each of the results.
+#[inline(always)]
+fn join_all<T: Num, F: Fold>(all: &mut [T], run: &[T]) {
+    all.iter_mut().zip(run).for_each(|(all, &x)| *all = F::join(*all, F::map(x)));
+}
+
+/// When the axes that are reduced lie side by side: the elements along them, and those after them.
+fn one_block(shape: &[usize], kept: &[usize]) -> Option<[usize; 2]> {
+    let gone = |axis: &usize| shape[*axis] != kept[*axis];
+    let Some(first) = (0..shape.len()).find(gone) else { return Some([1, axes::product(shape)]) };
+    let last = (first..shape.len()).rfind(gone)?;
+    (first..last)
+        .all(|axis| kept[axis] == 1)
+        .then(|| [axes::product(&shape[first..=last]), axes::product(&shape[last + 1..])])
 }
 
 /// The first element of every group, at the end of `out`.
@@ -307,10 +330,8 @@ impl<R: Reduction> Op for Reduce<R> {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
         let value = args.get(0)?;
         let mask = self.axes.mask(args, value.rank(), self.all)?;
-        let kept = axes::with_ones(value.shape(), &mask);
-        let out = in_type::<R>(value, &kept, cx)?;
-        let shape = if self.keep { kept } else { axes::without(value.shape(), &mask) };
-        Ok(smallvec![out.with_shape(shape)?])
+        let out = in_type::<R>(value, &mask.ones_in(value.shape()), cx)?;
+        Ok(smallvec![if self.keep { out } else { Value::from_parts(mask.out_of(value.shape()), out.into_data()) }])
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {

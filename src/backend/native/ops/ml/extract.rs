@@ -19,20 +19,16 @@ struct ArrayFeatureExtractor {
 
 fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
     let indices = node.constant(1).map(|v| parse(v)).transpose()?;
+    // Indices that are computed may be none: those of the winning classes of an empty batch.
+    if indices.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Error::new(ErrorKind::Malformed, "ArrayFeatureExtractor was given no indices"));
+    }
     Ok(Box::new(ArrayFeatureExtractor { indices }))
 }
 
 /// The indices, none of them negative.
 fn parse(value: &Value<'_>) -> Result<Vec<usize>> {
-    let indices: Vec<usize> = value
-        .to_i64s()?
-        .into_iter()
-        .map(|i| usize::try_from(i).map_err(|_| out_of_range(i, None)))
-        .collect::<Result<_>>()?;
-    if indices.is_empty() {
-        return Err(Error::new(ErrorKind::Malformed, "ArrayFeatureExtractor was given no indices"));
-    }
-    Ok(indices)
+    value.to_i64s()?.into_iter().map(|i| usize::try_from(i).map_err(|_| out_of_range(i, None))).collect()
 }
 
 #[cold]

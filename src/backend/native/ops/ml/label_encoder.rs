@@ -61,17 +61,18 @@ impl Encoder {
     }
 
     fn apply(&self, value: &Value<'_>, cx: &mut Scratch) -> Result<Value<'static>> {
-        let shape = Shape::from_slice(value.shape());
-        typed!(self.values.data(), T, all => {
-            let all: &[T] = all;
-            let mut out = cx.buffer::<T>(value.len());
-            let other = all.len().saturating_sub(1);
-            self.keys.find(value, |place| {
-                // A place is below the number of keys, and the default stands right after their values.
-                out.push(all[place.map_or(other, |p| p as usize)].clone());
-            })?;
-            Ok(Value::new(shape, out))
-        }, _seq => Err(self.values.type_error("a tensor")))
+        typed!(self.values.data(), T, all => self.look_up::<T>(all, value, cx), _seq => {
+            Err(self.values.type_error("a tensor"))
+        })
+    }
+
+    /// The values of the elements; `all` are the table's.
+    fn look_up<T: Item>(&self, all: &[T], value: &Value<'_>, cx: &mut Scratch) -> Result<Value<'static>> {
+        let mut out = cx.buffer::<T>(value.len());
+        let other = all.len().saturating_sub(1);
+        // A place is below the number of keys, and the default stands right after their values.
+        self.keys.find(value, |place| out.push(all[place.map_or(other, |p| p as usize)].clone()))?;
+        Ok(Value::new(Shape::from_slice(value.shape()), out))
     }
 }
 

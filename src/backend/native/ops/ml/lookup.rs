@@ -129,7 +129,8 @@ impl Keys {
     pub(super) fn find_cut(&self, value: &Value<'_>, mut visit: impl FnMut(Option<u32>)) -> Result<()> {
         // What no i64 can hold becomes the smallest one, as the processor's own conversion has it.
         let cut = |x: f64| {
-            if x >= -9.223_372_036_854_775_8e18 && x < 9.223_372_036_854_775_8e18 { x as i64 } else { i64::MIN }
+            const END: f64 = (1u64 << 63) as f64;
+            if (-END..END).contains(&x) { x as i64 } else { i64::MIN }
         };
         match (self, value.data()) {
             (Self::Ints(map), Data::F32(x)) => {

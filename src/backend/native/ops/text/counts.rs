@@ -149,10 +149,16 @@ impl TfIdfVectorizer {
 
 impl Counter {
     /// Adds the weights of the n-grams of a row of words to `out`, which holds one number a column, all 0 at first.
-    pub(super) fn count_words(&self, words: &[&str], ids: &mut Vec<Option<u32>>, out: &mut [f32]) {
+    /// `None` stands for a word that no n-gram has.
+    pub(super) fn count_words<'t>(
+        &self,
+        words: impl Iterator<Item = Option<&'t str>>,
+        ids: &mut Vec<Option<u32>>,
+        out: &mut [f32],
+    ) {
         if let Pool::Words(grams) = &self.pool {
             ids.clear();
-            ids.extend(words.iter().map(|&word| grams.item(word)));
+            ids.extend(words.map(|word| word.and_then(|word| grams.item(word))));
             self.count(grams, ids, out);
         }
     }
@@ -198,6 +204,11 @@ impl Counter {
         }
     }
 
+    /// Whether n-grams of more than one item count, so that the order of items matters.
+    pub(super) fn has_order(&self) -> bool {
+        self.lengths[1] > 1
+    }
+
     /// The number of learned numbers.
     pub(super) fn parameters(&self) -> usize {
         self.grams
@@ -220,14 +231,12 @@ impl Op for TfIdfVectorizer {
         let n = cx.check_shape(&shape)?;
         let mut out = cx.buffer::<f32>(n);
         out.resize(n, 0.0);
-        let (mut ids, mut words) = (Vec::new(), Vec::new());
+        let mut ids = Vec::new();
         for (row, out) in (0..rows).zip(out.chunks_exact_mut(counter.width.max(1))) {
             let range = row * length..(row + 1) * length;
             match (value.data(), &counter.pool) {
                 (Data::String(items), Pool::Words(_)) => {
-                    words.clear();
-                    words.extend(items[range].iter().map(String::as_str));
-                    counter.count_words(&words, &mut ids, out);
+                    counter.count_words(items[range].iter().map(|s| Some(s.as_str())), &mut ids, out);
                 }
                 (Data::I64(items), Pool::Numbers(_)) => {
                     counter.count_numbers(items[range].iter().copied(), &mut ids, out);

@@ -100,8 +100,9 @@ impl<T: Number> Forest<T> {
         }
         let mut state = vec![State::New; self.nodes.len()];
         let mut stack: Vec<(u32, bool)> = Vec::new();
-        for &root in &self.roots {
-            stack.push((root, false));
+        // From every node: a loop that no root leads to leaves a stray node to be taken for the root.
+        for from in self.roots.iter().copied().chain(0..self.nodes.len() as u32) {
+            stack.push((from, false));
             while let Some((at, left)) = stack.pop() {
                 if left {
                     state[at as usize] = State::Done;

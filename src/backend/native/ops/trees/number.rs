@@ -9,7 +9,6 @@ pub(super) trait Number: Real + Item {
     const NAN: Self;
     const LOWEST: Self;
     fn of_f32(x: f32) -> Self;
-    fn to_f32(self) -> f32;
     fn is_nan(self) -> bool;
     /// The largest number below.
     fn next_down(self) -> Self;
@@ -29,10 +28,6 @@ impl Number for f32 {
     #[inline(always)]
     fn of_f32(x: f32) -> Self {
         x
-    }
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        self
     }
     #[inline(always)]
     fn is_nan(self) -> bool {
@@ -64,10 +59,6 @@ impl Number for f64 {
     #[inline(always)]
     fn of_f32(x: f32) -> Self {
         x.into()
-    }
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        self as f32
     }
     #[inline(always)]
     fn is_nan(self) -> bool {

@@ -19,8 +19,10 @@ pub(super) trait Packed<T>: Copy + Send + Sync + std::fmt::Debug + 'static {
     const NODES: usize;
     const FEATURES: usize;
     fn new(threshold: T, feature: u32, nan_left: bool, left: u32) -> Self;
-    /// Where a row goes; `NAN` says whether the row may hold NaN.
-    fn step<const NAN: bool>(self, row: &[T]) -> usize;
+    /// The feature that is compared.
+    fn feature(self) -> usize;
+    /// Where a row goes whose feature is `x`; `NAN` says whether that may be NaN.
+    fn step<const NAN: bool>(self, x: T) -> u32;
 }
 
 /// Eight bytes.
@@ -41,11 +43,15 @@ impl Packed<f32> for Small {
     }
 
     #[inline(always)]
-    fn step<const NAN: bool>(self, row: &[f32]) -> usize {
-        let x = row[usize::from(self.feature & 0x7FFF)];
+    fn feature(self) -> usize {
+        usize::from(self.feature & 0x7FFF)
+    }
+
+    #[inline(always)]
+    fn step<const NAN: bool>(self, x: f32) -> u32 {
         let below =
             if NAN { (x <= self.threshold) | (x.is_nan() & (self.feature >> 15 != 0)) } else { x <= self.threshold };
-        usize::from(self.left) + usize::from(below)
+        u32::from(self.left) + u32::from(below)
     }
 }
 
@@ -67,11 +73,15 @@ impl<T: Number> Packed<T> for Wide<T> {
     }
 
     #[inline(always)]
-    fn step<const NAN: bool>(self, row: &[T]) -> usize {
-        let x = row[(self.feature & 0x7FFF_FFFF) as usize];
+    fn feature(self) -> usize {
+        (self.feature & 0x7FFF_FFFF) as usize
+    }
+
+    #[inline(always)]
+    fn step<const NAN: bool>(self, x: T) -> u32 {
         let below =
             if NAN { (x <= self.threshold) | (x.is_nan() & (self.feature >> 31 != 0)) } else { x <= self.threshold };
-        self.left as usize + usize::from(below)
+        self.left + u32::from(below)
     }
 }
 
@@ -97,11 +107,10 @@ impl<T: Number> Place<T> {
     }
 }
 
-/// One tree packed, with the lengths of its shortest and its longest path.
+/// One tree packed, with the length of the longest path from every place.
 pub(super) struct Tree<T> {
     pub(super) places: Vec<Place<T>>,
-    pub(super) shallow: usize,
-    pub(super) deep: usize,
+    pub(super) heights: Vec<u32>,
 }
 
 /// What is to stand in a place.
@@ -212,8 +221,8 @@ impl<'f, T: Number> Packer<'f, T> {
             self.place[node as usize] = NOWHERE;
         }
         self.budget -= places.len().min(self.budget);
-        let (shallow, deep) = depths(&places);
-        Ok(Tree { places, shallow, deep })
+        let heights = heights(&places);
+        Ok(Tree { places, heights })
     }
 
     /// The search that a node for equality makes, together with the nodes after it that ask the same feature for other
@@ -270,30 +279,29 @@ fn as_leq<T: Number>(b: &Branch<T>) -> Option<(T, u32, u32, bool)> {
     }
 }
 
-/// The lengths of the shortest and the longest path from the first place.
-fn depths<T: Number>(places: &[Place<T>]) -> (usize, usize) {
-    let children = |at: usize| match places[at] {
-        Place::Branch { left, .. } => Some([left as usize, left as usize + 1]),
-        Place::Jump { to } => Some([to as usize; 2]),
-        Place::Leaf { .. } => None,
-    };
-    let mut known: Vec<Option<(usize, usize)>> = vec![None; places.len()];
-    let mut stack = vec![0];
+/// The length of the longest path from every place.
+fn heights<T: Number>(places: &[Place<T>]) -> Vec<u32> {
+    const UNKNOWN: u32 = u32::MAX;
+    let mut heights = vec![UNKNOWN; places.len()];
+    let mut stack = vec![0usize];
     while let Some(&at) = stack.last() {
-        let found = match children(at) {
-            None => Some((0, 0)),
-            Some([a, b]) => match (known[a], known[b]) {
-                (Some(a), Some(b)) => Some((1 + a.0.min(b.0), 1 + a.1.max(b.1))),
-                (x, y) => {
-                    stack.extend([(x, a), (y, b)].iter().filter(|(k, _)| k.is_none()).map(|(_, i)| *i));
-                    None
-                }
-            },
+        let [a, b] = match places[at] {
+            Place::Branch { left, .. } => [left as usize, left as usize + 1],
+            Place::Jump { to } => [to as usize; 2],
+            Place::Leaf { .. } => {
+                heights[at] = 0;
+                stack.pop();
+                continue;
+            }
         };
-        if found.is_some() {
-            known[at] = found;
-            stack.pop();
+        match (heights[a], heights[b]) {
+            (UNKNOWN, _) => stack.push(a),
+            (_, UNKNOWN) => stack.push(b),
+            (x, y) => {
+                heights[at] = 1 + x.max(y);
+                stack.pop();
+            }
         }
     }
-    known[0].unwrap_or_default()
+    heights
 }

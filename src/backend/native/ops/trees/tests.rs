@@ -1,1 +1,334 @@
+use super::engine::Engine;
+use super::forest::{Branch, Forest, Mode, Node, Vote};
+use super::number::Number;
+use super::oracle;
+use crate::onnx::builder::{Dim, dense_tensor, graph, int, ints, model, node, strings, tensor, value_info};
+use crate::onnx::{AttributeProto, TensorData, builder, data_type};
+use crate::{ErrorKind, Loader, Model, ModelExt};
+use std::sync::Arc;
 
+const MODES: [Mode; 7] = [Mode::Leq, Mode::Lt, Mode::Gte, Mode::Gt, Mode::Eq, Mode::Neq, Mode::Member];
+
+/// A generator of small numbers.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % n
+    }
+
+    fn number<T: Number>(&mut self) -> T {
+        let special = [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1.0, 2.0, -1.0];
+        match self.below(3) {
+            0 => T::from_f64(special[self.below(special.len())]),
+            _ => T::from_f64((self.below(9) as f64 - 4.0) / 2.0),
+        }
+    }
+}
+
+/// Random trees; later nodes of a tree are the descendants of earlier ones, and some are shared.
+fn random<T: Number>(draw: &mut Draw, trees: usize, branches: usize, modes: &[Mode], targets: usize) -> Forest<T> {
+    let (mut nodes, mut votes, mut members, mut roots) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..trees {
+        let base = nodes.len();
+        roots.push(base as u32);
+        for i in 0..branches {
+            // Every node after the first is somebody's child; the rest of the children are leaves or shared nodes.
+            let child = |d: &mut Draw| {
+                let leaf = base + branches + d.below(branches + 1);
+                let inner = (i + 1 < branches).then(|| base + i + 1 + d.below((branches - i - 1).min(3)));
+                (if d.below(4) == 0 { leaf } else { inner.unwrap_or(leaf) }) as u32
+            };
+            let (yes, no) = (child(draw), child(draw));
+            let from = members.len() as u32;
+            members.extend((0..draw.below(4)).map(|_| draw.number::<T>()));
+            nodes.push(Node::Branch(Branch {
+                mode: modes[draw.below(modes.len())],
+                nan_true: draw.below(3) == 0,
+                feature: draw.below(3) as u32,
+                threshold: draw.number(),
+                yes,
+                no,
+                members: (from, members.len() as u32),
+            }));
+        }
+        for _ in 0..=branches {
+            let from = votes.len() as u32;
+            for target in 0..targets as u32 {
+                if targets == 1 || draw.below(3) > 0 {
+                    votes.push(Vote { target, weight: T::from_f64(draw.below(100) as f64 / 8.0) });
+                }
+            }
+            nodes.push(Node::Leaf { votes: (from, votes.len() as u32) });
+        }
+    }
+    Forest { nodes, votes, members, roots, targets }
+}
+
+/// Holds the engine against the oracle on `m` rows.
+fn check<T: super::engine::Engines>(draw: &mut Draw, forest: &Forest<T>, m: usize) {
+    let x: Vec<T> = (0..m * 3).map(|_| draw.number()).collect();
+    let mut expected = vec![T::ZERO; m * forest.targets];
+    for (row, sums) in x.chunks_exact(3).zip(expected.chunks_exact_mut(forest.targets)) {
+        for votes in oracle::votes(forest, row) {
+            votes.iter().for_each(|v| sums[v.target as usize] += v.weight);
+        }
+    }
+    for each_vote in [false, true] {
+        let engine = Engine::new(forest, each_vote).unwrap();
+        let mut sums = vec![T::ZERO; m * forest.targets];
+        if each_vote {
+            engine.votes(&x, 3, |row, vote| sums[row * forest.targets + vote.target as usize] += vote.weight);
+        } else {
+            engine.sums(&x, 3, &mut sums);
+        }
+        assert_eq!(sums, expected);
+    }
+}
+
+#[test]
+fn the_engine_agrees_with_the_oracle() {
+    let mut draw = Draw(7);
+    for round in 0..60 {
+        let modes = if round % 2 == 0 { &MODES[..] } else { &MODES[round % 7..round % 7 + 1] };
+        let (trees, branches) = (1 + draw.below(11), 1 + draw.below(14));
+        let targets = [1, 3, 2][round % 3];
+        let m = [1, 5, 64, 150][draw.below(4)];
+        let forest = random::<f32>(&mut draw, trees, branches, modes, targets);
+        check(&mut draw, &forest, m);
+        check(&mut draw, &forest.widened(), m);
+    }
+}
+
+#[test]
+fn trees_too_large_for_tests_alone_are_walked() {
+    let mut draw = Draw(3);
+    for modes in [&MODES[..1], &MODES[..4]] {
+        let mut forest = random::<f32>(&mut draw, 2, 1, modes, 1);
+        // A tree of 2^10 leaves whose thresholds make it unbalanced.
+        let base = forest.nodes.len() as u32;
+        forest.roots.push(base);
+        for i in 0..1023u32 {
+            forest.nodes.push(Node::Branch(Branch {
+                mode: modes[draw.below(modes.len())],
+                nan_true: i % 5 == 0,
+                feature: i % 3,
+                threshold: draw.number(),
+                yes: base + 2 * i + 1,
+                no: base + 2 * i + 2,
+                members: (0, 0),
+            }));
+        }
+        for i in 0..1024u32 {
+            let from = forest.votes.len() as u32;
+            forest.votes.push(Vote { target: 0, weight: i as f32 });
+            forest.nodes.push(Node::Leaf { votes: (from, from + 1) });
+        }
+        for m in [1, 70, 200] {
+            check(&mut draw, &forest, m);
+        }
+    }
+}
+
+/// A regressor of one tree over three nodes, with some attributes replaced.
+fn regressor(replaced: &[AttributeProto]) -> crate::Result<Arc<dyn Model>> {
+    let mut attributes = vec![
+        int("n_targets", 1),
+        ints("nodes_treeids", [0, 0, 0]),
+        ints("nodes_nodeids", [0, 1, 2]),
+        ints("nodes_featureids", [1, 0, 0]),
+        builder::floats("nodes_values", [0.5, 0.0, 0.0]),
+        strings("nodes_modes", &["BRANCH_LEQ", "LEAF", "LEAF"]),
+        ints("nodes_truenodeids", [1, 0, 0]),
+        ints("nodes_falsenodeids", [2, 0, 0]),
+        ints("target_treeids", [0, 0]),
+        ints("target_nodeids", [1, 2]),
+        ints("target_ids", [0, 0]),
+        builder::floats("target_weights", [10.0, 20.0]),
+    ];
+    for new in replaced {
+        attributes.retain(|a| a.name != new.name);
+        attributes.push(new.clone());
+    }
+    load("TreeEnsembleRegressor", 3, attributes, &["y"])
+}
+
+fn load(op: &str, version: i64, attributes: Vec<AttributeProto>, outputs: &[&str]) -> crate::Result<Arc<dyn Model>> {
+    let g = graph(
+        "g",
+        [value_info("x", data_type::FLOAT, &[Dim::Symbolic("N"), Dim::Fixed(2)])],
+        [node(op, "ai.onnx.ml", &["x"], outputs, attributes)],
+        [],
+        outputs.iter().map(|o| value_info(o, data_type::FLOAT, &[Dim::Unknown])).collect::<Vec<_>>(),
+    );
+    let bytes = model(8, &[("", 17), ("ai.onnx.ml", version)], g).encode_to_vec();
+    Loader::new().load_bytes("trees.onnx", bytes)
+}
+
+/// The error's message with its kind checked.
+fn refused(result: crate::Result<Arc<dyn Model>>, kind: ErrorKind) -> String {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), kind, "{error}");
+    error.to_string()
+}
+
+#[test]
+fn a_regressor_answers() {
+    let model = regressor(&[]).unwrap();
+    let rows = ndarray::array![[9.0f32, 0.5], [9.0, 0.6], [0.0, f32::NAN], [0.0, f32::NEG_INFINITY]];
+    let answers = model.predict_array(&rows).unwrap();
+    assert_eq!(answers.get::<f32>("y").unwrap(), ndarray::array![[10.0f32], [20.0], [20.0], [10.0]].into_dyn());
+    assert_eq!(model.signature().outputs()[0].shape_text(), "(m, 1)");
+    assert!(model.describe().row_independent);
+    assert_eq!(model.describe().parameters, 5);
+    let empty = model.predict_array(ndarray::Array2::<f32>::zeros((0, 2))).unwrap();
+    assert_eq!(empty.get::<f32>("y").unwrap().shape(), &[0, 1]);
+}
+
+#[test]
+fn missing_values_follow_their_flag() {
+    let model = regressor(&[ints("nodes_missing_value_tracks_true", [1, 0, 0])]).unwrap();
+    let answers = model.predict_array(&ndarray::array![[0.0f32, f32::NAN], [0.0, 1.0]]).unwrap();
+    assert_eq!(answers.get::<f32>("y").unwrap(), ndarray::array![[10.0f32], [20.0]].into_dyn());
+}
+
+#[test]
+fn hostile_trees_are_refused_by_name() {
+    let m = ErrorKind::Malformed;
+    let branches = strings("nodes_modes", &["BRANCH_LEQ", "BRANCH_LEQ", "LEAF"]);
+    let lone = refused(
+        regressor(&[branches.clone(), ints("nodes_truenodeids", [1, 0, 0]), ints("nodes_falsenodeids", [2, 2, 0])]),
+        m,
+    );
+    assert!(lone.contains("loop") && lone.contains("node 0 of tree 0"), "{lone}");
+    let own =
+        refused(regressor(&[branches, ints("nodes_truenodeids", [1, 1, 0]), ints("nodes_falsenodeids", [2, 2, 0])]), m);
+    assert!(own.contains("loop") && own.contains("node 1 of tree 0"), "{own}");
+    let child = refused(regressor(&[ints("nodes_truenodeids", [7, 0, 0])]), m);
+    assert!(child.contains("node 0 of tree 0") && child.contains("child") && child.contains('7'), "{child}");
+    let roots = refused(regressor(&[ints("nodes_falsenodeids", [1, 0, 0])]), m);
+    assert!(roots.contains("two roots") && roots.contains("node 2 of tree 0"), "{roots}");
+    let leaf = refused(regressor(&[ints("target_nodeids", [1, 5])]), m);
+    assert!(leaf.contains("node 5 of tree 0"), "{leaf}");
+    let target = refused(regressor(&[ints("target_ids", [0, 1])]), m);
+    assert!(target.contains("target"), "{target}");
+    let feature = refused(regressor(&[ints("nodes_featureids", [-1, 0, 0])]), m);
+    assert!(feature.contains("impossible feature"), "{feature}");
+    refused(regressor(&[ints("nodes_nodeids", [0, 1, 1])]), m);
+    refused(regressor(&[ints("nodes_nodeids", [])]), m);
+    refused(regressor(&[ints("nodes_treeids", [0, 0])]), m);
+    refused(regressor(&[strings("nodes_modes", &["BRANCH_LEQ", "LEAF", "BRANCH_MAYBE"])]), m);
+    refused(regressor(&[int("n_targets", 0)]), m);
+    refused(regressor(&[builder::floats("base_values", [1.0, 2.0])]), m);
+    refused(regressor(&[builder::string("aggregate_function", "MODE")]), m);
+    // Rows of two columns, and a tree that asks for the eighth.
+    let columns = regressor(&[ints("nodes_featureids", [7, 0, 0])]);
+    let columns = columns.and_then(|m| m.predict_array(ndarray::array![[1.0f32, 2.0]])).unwrap_err();
+    assert_eq!(columns.kind(), ErrorKind::WrongShape);
+}
+
+#[test]
+fn a_chain_deeper_than_any_stack_is_walked() {
+    const DEPTH: i64 = 50_000;
+    let n = 2 * DEPTH + 1;
+    let all = || 0..n;
+    let is_leaf = |i: i64| i % 2 == 1 || i == n - 1;
+    let model = regressor(&[
+        ints("nodes_treeids", vec![0; n as usize]),
+        ints("nodes_nodeids", all().collect::<Vec<_>>()),
+        ints("nodes_featureids", vec![0; n as usize]),
+        builder::floats("nodes_values", all().map(|i| i as f32).collect::<Vec<_>>()),
+        strings("nodes_modes", &all().map(|i| if is_leaf(i) { "LEAF" } else { "BRANCH_LEQ" }).collect::<Vec<_>>()),
+        ints("nodes_truenodeids", all().map(|i| if is_leaf(i) { 0 } else { i + 1 }).collect::<Vec<_>>()),
+        ints("nodes_falsenodeids", all().map(|i| if is_leaf(i) { 0 } else { i + 2 }).collect::<Vec<_>>()),
+        ints("target_treeids", vec![0; DEPTH as usize + 1]),
+        ints("target_nodeids", all().filter(|&i| is_leaf(i)).collect::<Vec<_>>()),
+        ints("target_ids", vec![0; DEPTH as usize + 1]),
+        builder::floats("target_weights", all().filter(|&i| is_leaf(i)).map(|i| i as f32).collect::<Vec<_>>()),
+    ])
+    .unwrap();
+    let answers = model.predict_array(&ndarray::array![[-1.0f32, 0.0], [2.0, 0.0], [1e9, 0.0]]).unwrap();
+    assert_eq!(answers.get::<f32>("y").unwrap(), ndarray::array![[1.0f32], [3.0], [n as f32 - 1.0]].into_dyn());
+}
+
+/// A classifier of one tree over two leaves.
+fn classifier(extra: Vec<AttributeProto>) -> Arc<dyn Model> {
+    let mut attributes = vec![
+        ints("nodes_treeids", [0, 0, 0]),
+        ints("nodes_nodeids", [0, 1, 2]),
+        ints("nodes_featureids", [1, 0, 0]),
+        builder::floats("nodes_values", [0.5, 0.0, 0.0]),
+        strings("nodes_modes", &["BRANCH_LT", "LEAF", "LEAF"]),
+        ints("nodes_truenodeids", [1, 0, 0]),
+        ints("nodes_falsenodeids", [2, 0, 0]),
+        ints("class_treeids", [0, 0]),
+        ints("class_nodeids", [1, 2]),
+        ints("class_ids", [0, 0]),
+    ];
+    attributes.extend(extra);
+    load("TreeEnsembleClassifier", 3, attributes, &["label", "scores"]).unwrap()
+}
+
+/// Values of ONNX Runtime 1.32 for the same file.
+#[test]
+fn one_score_stands_for_two_classes() {
+    let rows = ndarray::array![[0.0f32, 0.0], [0.0, 0.5]];
+    let positive = classifier(vec![
+        builder::floats("class_weights", [0.25, 0.75]),
+        strings("classlabels_strings", &["no", "yes"]),
+    ]);
+    let answers = positive.predict_array(&rows).unwrap();
+    assert_eq!(answers.tensor("label").unwrap().as_slice::<String>().unwrap(), ["no", "yes"]);
+    assert_eq!(answers.get::<f32>("scores").unwrap(), ndarray::array![[0.75f32, 0.25], [0.25, 0.75]].into_dyn());
+    assert_eq!(positive.signature().outputs()[1].features(), ["no", "yes"]);
+    let signed = classifier(vec![
+        builder::floats("class_weights", [-2.0, 2.0]),
+        ints("classlabels_int64s", [3, 8]),
+        builder::string("post_transform", "LOGISTIC"),
+    ]);
+    let answers = signed.predict_array(&rows).unwrap();
+    assert_eq!(answers.tensor("label").unwrap().as_slice::<i64>().unwrap(), [3, 8]);
+    let scores = answers.get::<f32>("scores").unwrap();
+    assert!((scores[[0, 1]] - 0.119_202_92).abs() < 1e-6 && (scores[[0, 0]] - 0.880_797_1).abs() < 1e-6, "{scores}");
+}
+
+/// The example of set membership of the operator's specification, `TreeEnsemble` version 5.
+#[test]
+fn set_membership_agrees_with_the_specification() {
+    let floats = |name: &str, v: Vec<f32>| tensor(name, dense_tensor("", &[v.len()], v).unwrap());
+    let model = load(
+        "TreeEnsemble",
+        5,
+        vec![
+            int("n_targets", 4),
+            int("aggregate_function", 1),
+            int("post_transform", 0),
+            ints("tree_roots", [0]),
+            tensor("nodes_modes", dense_tensor("", &[3], TensorData::U8(vec![0, 6, 6])).unwrap()),
+            ints("nodes_featureids", [0, 0, 0]),
+            floats("nodes_splits", vec![11.0, 232_344.0, f32::NAN]),
+            ints("nodes_truenodeids", [1, 0, 1]),
+            ints("nodes_trueleafs", [0, 1, 1]),
+            ints("nodes_falsenodeids", [2, 2, 3]),
+            ints("nodes_falseleafs", [1, 0, 1]),
+            ints("leaf_targetids", [0, 1, 2, 3]),
+            floats("leaf_weights", vec![1.0, 10.0, 1000.0, 100.0]),
+            floats("membership_values", vec![1.2, 3.7, 8.0, 9.0, f32::NAN, 12.0, 7.0, f32::NAN]),
+        ],
+        &["y"],
+    )
+    .unwrap();
+    let x = [1.2f32, 3.4, -0.12, f32::NAN, 12.0, 7.0];
+    let rows = ndarray::Array2::from_shape_fn((6, 2), |(r, _)| x[r]);
+    let answers = model.predict_array(&rows).unwrap();
+    let expected = ndarray::array![
+        [1.0f32, 0.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0, 100.0],
+        [0.0, 0.0, 0.0, 100.0],
+        [0.0, 0.0, 1000.0, 0.0],
+        [0.0, 0.0, 1000.0, 0.0],
+        [0.0, 10.0, 0.0, 0.0]
+    ];
+    assert_eq!(answers.get::<f32>("y").unwrap(), expected.into_dyn());
+}

@@ -1,226 +1,134 @@
 //! Rows through packed trees.
 //!
-//! A step of one row waits for its node and its feature, so eight rows (or, for a row alone, eight trees) take their
+//! A group of rows is first asked all tests of a tree's [`Head`], which for most trees is all there is. Below it, a
+//! step of one row waits for its node and its feature, so sixteen rows (or, for a row alone, eight trees) take their
 //! steps together. Trees are the outer loop over a block of rows small enough for the first-level cache; every row
 //! meets the trees in their order, so sums do not depend on how rows are grouped.
 
-use super::forest::{Forest, Vote};
+use super::engine::Span;
+use super::head::Head;
 use super::number::Number;
-use super::pack::{Packed, Packer, Place, Small, Tree, Wide};
-use crate::Result;
+use super::pack::Packed;
+use crate::kernel::{self, GROUP, Isa};
 
-/// Rows, or trees, in flight.
-const LANES: usize = 8;
+/// Rows in flight below a head.
+const LANES: usize = 16;
+/// Trees in flight for a row alone.
+const TREES: usize = 8;
+/// Fewer rows than this at the end of a batch are walked one by one.
+const FEW: usize = 12;
+/// Rows of more features than this are walked one by one: most of what a group would lay out is never looked at.
+const MOST_FEATURES: usize = 4096;
 /// The bytes of a block of rows.
-const BLOCK_BYTES: usize = 16 << 10;
+const BLOCK_BYTES: usize = 24 << 10;
 
-/// A packed forest.
+/// The trees of a forest.
 #[derive(Debug)]
-pub(super) struct Engine<T> {
-    nodes: Nodes<T>,
-    trees: Vec<Span>,
+pub(super) struct Walked<T> {
+    pub(super) spans: Vec<Span>,
+    pub(super) heads: Vec<Head<T>>,
+    /// The leaf that stands at each node.
+    pub(super) leaf_of_node: Vec<u32>,
     /// Whether NaN goes below in any node, so that rows must be searched for it.
-    nan_matters: bool,
-    features: usize,
-    leaves: Leaves<T>,
-    targets: usize,
+    pub(super) nan_matters: bool,
 }
 
-/// All trees' nodes, one after another.
-#[derive(Debug)]
-enum Nodes<T> {
-    Small(Vec<Small>),
-    Wide(Vec<Wide<T>>),
-}
-
-/// One tree among the nodes.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    from: usize,
-    to: usize,
-    shallow: usize,
-    deep: usize,
-}
-
-/// What the leaves add, by the place of the leaf among all nodes.
-#[derive(Debug)]
-enum Leaves<T> {
-    /// Every leaf of a tree votes for the same target, or not at all.
-    One {
-        targets: Vec<u32>,
-        weights: Vec<T>,
-    },
-    /// Most leaves vote for most targets: rows of weights.
-    Dense {
-        slots: Vec<u32>,
-        weights: Vec<T>,
-    },
-    Sparse {
-        slots: Vec<(u32, u32)>,
-        votes: Vec<Vote<T>>,
-    },
-}
-
-/// A number type with the forms its packed nodes can take.
-pub(super) trait Engines: Number {
-    /// Whether [`Small`] nodes hold this type.
-    fn small(places: impl Iterator<Item = (usize, Place<Self>)>) -> Option<Vec<Small>>;
-    /// Rows of this type as those that [`Small`] nodes read.
-    fn as_small(rows: &[Self]) -> &[f32];
-}
-
-impl Engines for f32 {
-    fn small(places: impl Iterator<Item = (usize, Place<f32>)>) -> Option<Vec<Small>> {
-        Some(places.map(|(at, place)| place.packed(at)).collect())
-    }
-    fn as_small(rows: &[f32]) -> &[f32] {
-        rows
-    }
-}
-
-impl Engines for f64 {
-    fn small(_places: impl Iterator<Item = (usize, Place<f64>)>) -> Option<Vec<Small>> {
-        None
-    }
-    fn as_small(_rows: &[f64]) -> &[f32] {
-        &[]
-    }
-}
-
-impl<T: Engines> Engine<T> {
-    /// Packs a forest; `each_vote` keeps the votes apart for those who need more than their sums.
-    ///
-    /// # Errors
-    /// As [`Packer::tree`].
-    pub(super) fn new(forest: &Forest<T>, each_vote: bool) -> Result<Self> {
-        let mut packer = Packer::new(forest);
-        let trees = forest.roots.iter().map(|&root| packer.tree(root)).collect::<Result<Vec<_>>>()?;
-        let mut spans = Vec::with_capacity(trees.len());
-        let mut from = 0;
-        for tree in &trees {
-            let to = from + tree.places.len();
-            spans.push(Span { from, to, shallow: tree.shallow, deep: tree.deep });
-            from = to;
-        }
-        let features = forest.features();
-        let places = || trees.iter().flat_map(|t| t.places.iter().copied().enumerate());
-        let fits = features <= Small::FEATURES && trees.iter().all(|t| t.places.len() <= Small::NODES);
-        let small = if fits { T::small(places()) } else { None };
-        let nodes = match small {
-            Some(nodes) => Nodes::Small(nodes),
-            None => Nodes::Wide(places().map(|(at, place)| place.packed(at)).collect()),
-        };
-        let nan_matters = places().any(|(_, p)| matches!(p, Place::Branch { nan_left: true, .. }));
-        let leaves = if each_vote { Leaves::sparse(forest, &trees) } else { Leaves::of(forest, &trees) };
-        Ok(Self { nodes, trees: spans, nan_matters, features, leaves, targets: forest.targets })
-    }
-
-    /// The sums of the leaves' votes: `x` (m, n) gives (m, targets), added to `sums`.
-    pub(super) fn sums(&self, x: &[T], n: usize, sums: &mut [T]) {
-        let k = self.targets;
-        match &self.leaves {
-            Leaves::One { weights, .. } if k == 1 => {
-                self.leaves_of(x, n, |row, _, leaf| sums[row] += weights[leaf]);
-            }
-            Leaves::One { targets, weights } => {
-                self.leaves_of(x, n, |row, tree, leaf| sums[row * k + targets[tree] as usize] += weights[leaf]);
-            }
-            Leaves::Dense { slots, weights } => self.leaves_of(x, n, |row, _, leaf| {
-                let slot = slots[leaf] as usize * k;
-                for (sum, w) in sums[row * k..(row + 1) * k].iter_mut().zip(&weights[slot..slot + k]) {
-                    *sum += *w;
-                }
-            }),
-            Leaves::Sparse { slots, votes } => self.leaves_of(x, n, |row, _, leaf| {
-                let (from, to) = slots[leaf];
-                for vote in &votes[from as usize..to as usize] {
-                    sums[row * k + vote.target as usize] += vote.weight;
-                }
-            }),
-        }
-    }
-
-    /// Shows `visit` every vote for every row, of an engine made with `each_vote`: the row and the vote.
-    pub(super) fn votes(&self, x: &[T], n: usize, mut visit: impl FnMut(usize, Vote<T>)) {
-        if let Leaves::Sparse { slots, votes } = &self.leaves {
-            self.leaves_of(x, n, |row, _, leaf| {
-                let (from, to) = slots[leaf];
-                votes[from as usize..to as usize].iter().for_each(|v| visit(row, *v));
-            });
-        }
-    }
-
-    /// Shows `visit` the leaf of every tree for every row: the row, the tree and the leaf's place among all nodes. A
-    /// row meets the trees in order.
-    #[inline(always)]
-    fn leaves_of(&self, x: &[T], n: usize, visit: impl FnMut(usize, usize, usize)) {
-        debug_assert!(n >= self.features);
-        match &self.nodes {
-            Nodes::Small(nodes) => blocks(nodes, &self.trees, self.nan_matters, T::as_small(x), n, visit),
-            Nodes::Wide(nodes) => blocks(nodes, &self.trees, self.nan_matters, x, n, visit),
-        }
-    }
-}
-
-/// Goes through the rows block by block.
+/// Shows `visit` the leaf of every tree for every row of `x` (m, n): the row, the tree and the leaf.
 #[inline(always)]
-fn blocks<T: Number, N: Packed<T>>(
+pub(super) fn rows<T: Number, N: Packed<T>>(
     nodes: &[N],
-    trees: &[Span],
-    nan_matters: bool,
+    trees: &Walked<T>,
     x: &[T],
     n: usize,
     mut visit: impl FnMut(usize, usize, usize),
 ) {
-    let rows = (BLOCK_BYTES / (n.max(1) * size_of::<T>())).clamp(LANES, 1024) / LANES * LANES;
-    for (b, block) in x.chunks(rows * n.max(1)).enumerate() {
-        let first = b * rows;
-        let visit = |row: usize, tree: usize, leaf: usize| visit(first + row, tree, leaf);
-        if nan_matters && block.iter().any(|x| x.is_nan()) {
-            block_of_rows::<true, T, N>(nodes, trees, block, n, visit);
+    let n = n.max(1);
+    let m = x.len() / n;
+    let mut grouped = m / GROUP * GROUP;
+    if n > MOST_FEATURES {
+        grouped = 0;
+    } else if m - grouped >= FEW {
+        grouped = m;
+    }
+    if grouped > 0 {
+        let groups = (BLOCK_BYTES / (n * size_of::<T>() * GROUP)).clamp(1, grouped.div_ceil(GROUP));
+        let mut columns = vec![[T::ZERO; GROUP]; groups * n];
+        let mut exits = vec![[0u16; GROUP]; groups];
+        for (b, block) in x[..grouped * n].chunks(groups * GROUP * n).enumerate() {
+            let first = b * groups * GROUP;
+            let columns = transpose(block, n, &mut columns);
+            let visit = |row: usize, tree: usize, leaf: usize| visit(first + row, tree, leaf);
+            if trees.nan_matters && block.iter().any(|x| x.is_nan()) {
+                block_of_rows::<true, T, N>(nodes, trees, columns, n, block.len() / n, &mut exits, visit);
+            } else {
+                block_of_rows::<false, T, N>(nodes, trees, columns, n, block.len() / n, &mut exits, visit);
+            }
+        }
+    }
+    for (r, row) in x[grouped * n..].chunks_exact(n).enumerate() {
+        if trees.nan_matters && row.iter().any(|x| x.is_nan()) {
+            one_row::<true, T, N>(nodes, trees, row, |tree, leaf| visit(grouped + r, tree, leaf));
         } else {
-            block_of_rows::<false, T, N>(nodes, trees, block, n, visit);
+            one_row::<false, T, N>(nodes, trees, row, |tree, leaf| visit(grouped + r, tree, leaf));
         }
     }
 }
 
+/// Lays rows out in groups, each feature of a group side by side. What stands in the places after the last row does
+/// not matter.
+fn transpose<'c, T: Number>(x: &[T], n: usize, columns: &'c mut [[T; GROUP]]) -> &'c [[T; GROUP]] {
+    let groups = (x.len() / n).div_ceil(GROUP);
+    for (group, columns) in x.chunks(GROUP * n).zip(columns.chunks_exact_mut(n)) {
+        for (l, row) in group.chunks_exact(n).enumerate() {
+            for (column, x) in columns.iter_mut().zip(row) {
+                column[l] = *x;
+            }
+        }
+    }
+    &columns[..groups * n]
+}
+
+/// Groups of rows through tree after tree; the last group may have fewer than [`GROUP`].
 #[inline(always)]
 fn block_of_rows<const NAN: bool, T: Number, N: Packed<T>>(
     nodes: &[N],
-    trees: &[Span],
-    x: &[T],
+    trees: &Walked<T>,
+    columns: &[[T; GROUP]],
     n: usize,
+    rows: usize,
+    exits: &mut [[u16; GROUP]],
     mut visit: impl FnMut(usize, usize, usize),
 ) {
-    let groups = x.chunks_exact(LANES * n);
-    let rest = groups.remainder();
-    let first = (x.len() - rest.len()) / n;
-    for (t, span) in trees.iter().enumerate() {
+    let isa = Isa::best();
+    for (t, (span, head)) in trees.spans.iter().zip(&trees.heads).enumerate() {
+        kernel::exits(isa, &head.sections, columns, n, exits);
+        if head.rest == 0 {
+            for (row, exit) in exits.as_flattened()[..rows].iter().enumerate() {
+                visit(row, t, span.leaf + usize::from(*exit));
+            }
+            continue;
+        }
         let nodes = &nodes[span.from..span.to];
-        for (g, group) in groups.clone().enumerate() {
-            let rows: [&[T]; LANES] = std::array::from_fn(|l| &group[l * n..(l + 1) * n]);
-            let mut at = [0usize; LANES];
-            for _ in 0..span.shallow {
-                for (at, row) in at.iter_mut().zip(rows) {
-                    *at = nodes[*at].step::<NAN>(row);
+        let leaf_of_node = &trees.leaf_of_node[span.from..span.to];
+        for (g, (columns, exits)) in columns.chunks_exact(n).zip(exits.iter()).enumerate() {
+            for first in (0..(rows - g * GROUP).min(GROUP)).step_by(LANES) {
+                let mut at: [u32; LANES] = std::array::from_fn(|l| head.places[usize::from(exits[first + l])]);
+                for _ in 0..head.rest {
+                    let before = at;
+                    for l in 0..LANES {
+                        let node = nodes[at[l] as usize];
+                        at[l] = node.step::<NAN>(columns[node.feature()][first + l]);
+                    }
+                    if at == before {
+                        break;
+                    }
                 }
-            }
-            for _ in span.shallow..span.deep {
-                let before = at;
-                for (at, row) in at.iter_mut().zip(rows) {
-                    *at = nodes[*at].step::<NAN>(row);
+                let row = g * GROUP + first;
+                for (l, at) in at.iter().take(rows - row).enumerate() {
+                    visit(row + l, t, leaf_of_node[*at as usize] as usize);
                 }
-                if at == before {
-                    break;
-                }
-            }
-            for (l, at) in at.into_iter().enumerate() {
-                visit(g * LANES + l, t, span.from + at);
             }
         }
-    }
-    for (r, row) in rest.chunks_exact(n).enumerate() {
-        one_row::<NAN, T, N>(nodes, trees, row, |tree, leaf| visit(first + r, tree, leaf));
     }
 }
 
@@ -228,90 +136,28 @@ fn block_of_rows<const NAN: bool, T: Number, N: Packed<T>>(
 #[inline(always)]
 fn one_row<const NAN: bool, T: Number, N: Packed<T>>(
     nodes: &[N],
-    trees: &[Span],
+    trees: &Walked<T>,
     row: &[T],
     mut visit: impl FnMut(usize, usize),
 ) {
-    let mut groups = trees.chunks_exact(LANES);
-    let mut t = 0;
-    for group in groups.by_ref() {
-        let group: &[Span; LANES] = group.try_into().expect("chunks_exact gives this many");
-        let mut at = [0usize; LANES];
+    let step = |at: usize| {
+        let node = nodes[at];
+        node.step::<NAN>(row[node.feature()]) as usize
+    };
+    for (g, group) in trees.spans.chunks(TREES).enumerate() {
         let deep = group.iter().map(|s| s.deep).max().unwrap_or(0);
+        let mut at = [0usize; TREES];
         for _ in 0..deep {
             let before = at;
             for (at, span) in at.iter_mut().zip(group) {
-                *at = nodes[span.from + *at].step::<NAN>(row);
+                *at = step(span.from + *at);
             }
             if at == before {
                 break;
             }
         }
-        for (at, span) in at.into_iter().zip(group) {
-            visit(t, span.from + at);
-            t += 1;
+        for (l, (at, span)) in at.into_iter().zip(group).enumerate() {
+            visit(g * TREES + l, trees.leaf_of_node[span.from + at] as usize);
         }
-    }
-    for span in groups.remainder() {
-        let mut at = 0;
-        for _ in 0..span.deep {
-            let next = nodes[span.from + at].step::<NAN>(row);
-            if next == at {
-                break;
-            }
-            at = next;
-        }
-        visit(t, span.from + at);
-        t += 1;
-    }
-}
-
-impl<T: Number> Leaves<T> {
-    fn of(forest: &Forest<T>, trees: &[Tree<T>]) -> Self {
-        let votes_of = |place: &Place<T>| match place {
-            Place::Leaf { votes } => &forest.votes[votes.0 as usize..votes.1 as usize],
-            _ => &[][..],
-        };
-        let one_target = |tree: &Tree<T>| {
-            let mut target = None;
-            for place in &tree.places {
-                match votes_of(place) {
-                    [] => {}
-                    [vote] if target.is_none_or(|t| t == vote.target) => target = Some(vote.target),
-                    _ => return None,
-                }
-            }
-            Some(target.unwrap_or(0))
-        };
-        let places = || trees.iter().flat_map(|t| &t.places);
-        if let Some(targets) = trees.iter().map(one_target).collect::<Option<Vec<_>>>() {
-            let weights = places().map(|p| votes_of(p).first().map_or(T::ZERO, |v| v.weight)).collect();
-            return Self::One { targets, weights };
-        }
-        let leaves = places().filter(|p| matches!(p, Place::Leaf { .. })).count();
-        if forest.votes.len() >= leaves.saturating_mul(forest.targets) / 4 {
-            // The first row is for places that are no leaves.
-            let mut weights = vec![T::ZERO; forest.targets];
-            let mut slots = Vec::with_capacity(places().count());
-            for place in places() {
-                let votes = votes_of(place);
-                if votes.is_empty() {
-                    slots.push(0);
-                    continue;
-                }
-                slots.push((weights.len() / forest.targets) as u32);
-                let at = weights.len();
-                weights.resize(at + forest.targets, T::ZERO);
-                votes.iter().for_each(|v| weights[at + v.target as usize] += v.weight);
-            }
-            return Self::Dense { slots, weights };
-        }
-        Self::sparse(forest, trees)
-    }
-
-    fn sparse(forest: &Forest<T>, trees: &[Tree<T>]) -> Self {
-        let places = trees.iter().flat_map(|t| &t.places);
-        let slots = places.map(|p| if let Place::Leaf { votes } = p { *votes } else { (0, 0) }).collect();
-        Self::Sparse { slots, votes: forest.votes.clone() }
     }
 }

@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 
 use smallvec::smallvec;
 
+use super::engine::{Engine, Engines};
 use super::finish::{Aggregate, Classification, Regression, Score};
 use super::forest::{Forest, Node as ForestNode};
-use super::walk::{Engine, Engines};
 use super::{attributes, ensemble};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
