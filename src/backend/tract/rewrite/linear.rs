@@ -125,7 +125,7 @@ fn gemm(site: &mut Site<'_>) -> Result<()> {
 }
 
 /// a, b, their scales, their zero points, a bias.
-fn mat_mul_integer_float_of(site: &mut Site<'_>) -> Result<()> {
+fn mat_mul_integer_to_float(site: &mut Site<'_>) -> Result<()> {
     let a = dequantized(site, [site.required(0)?, site.required(2)?, site.input(4)], 1)?;
     let b = dequantized(site, [site.required(1)?, site.required(3)?, site.input(5)], -1)?;
     product(site, &a, &b, 6)
