@@ -203,7 +203,11 @@ pub(super) mod avx512 {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     fn rows<const ROWS: usize>(x: &[f32], panel: &[[f32; NR]], bias: &[f32; NR]) -> [[f32; NR]; ROWS] {
         let k = panel.len();
-        let rows: [&[f32]; ROWS] = std::array::from_fn(|r| &x[r * k..(r + 1) * k]);
+        // No closures here: they would not be inlined into functions of the standard library, which lack the features.
+        let mut rows = [x; ROWS];
+        for (r, row) in rows.iter_mut().enumerate() {
+            *row = &x[r * k..(r + 1) * k];
+        }
         let mut sums = [[_mm512_setzero_ps(); CHAINS]; ROWS];
         for sum in &mut sums {
             sum[0] = load(bias);

@@ -1,5 +1,7 @@
 use super::Isa;
 use super::exp::exp_f32;
+#[cfg(target_arch = "x86_64")]
+use super::isa::Level;
 use super::isa::dispatch;
 
 /// Elements taken together.
@@ -9,6 +11,9 @@ const LANES: usize = 16;
 pub(crate) fn softmax_rows(isa: Isa, values: &mut [f32], n: usize) {
     match n {
         0 => {}
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Isa` of this level exists only where the processor was found to have AVX-512.
+        1..=LANES if isa.level() == Level::Avx512 => unsafe { avx512::narrow(values, n) },
         1..=LANES => narrow(isa, values, n),
         _ => wide(isa, values, n),
     }
@@ -30,8 +35,8 @@ fn narrow_body<const FMA: bool>(values: &mut [f32], n: usize) {
             *lane = exp_f32::<FMA>(*lane - max);
         }
         let scale = 1.0 / folded(lanes, |a, b| a + b);
-        for (v, lane) in row.iter_mut().zip(lanes) {
-            *v = lane * scale;
+        for (v, lane) in row.iter_mut().zip(&lanes) {
+            *v = *lane * scale;
         }
     }
 }
@@ -87,4 +92,46 @@ fn folded(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
         width /= 2;
     }
     lanes[0]
+}
+
+/// A row in one register, explicitly: the portable form goes through memory.
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::*;
+
+    use super::LANES;
+
+    /// Softmax of rows of `n` elements, 1 to 16.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn narrow(values: &mut [f32], n: usize) {
+        debug_assert!((1..=LANES).contains(&n));
+        let mask: __mmask16 = ((1u32 << n) - 1) as u16;
+        let nothing = _mm512_set1_ps(f32::NEG_INFINITY);
+        for row in values.chunks_exact_mut(n) {
+            // SAFETY: the mask keeps to the `n` elements of the row.
+            let x = unsafe { _mm512_mask_loadu_ps(nothing, mask, row.as_ptr()) };
+            let max = _mm512_set1_ps(_mm512_reduce_max_ps(x));
+            let e = _mm512_maskz_mov_ps(mask, exp(_mm512_sub_ps(x, max)));
+            let scale = _mm512_set1_ps(1.0 / _mm512_reduce_add_ps(e));
+            // SAFETY: as above.
+            unsafe { _mm512_mask_storeu_ps(row.as_mut_ptr(), mask, _mm512_mul_ps(e, scale)) };
+        }
+    }
+
+    /// e^x for x up to 0; the polynomial is that of [`exp_f32`](super::exp_f32).
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn exp(x: __m512) -> __m512 {
+        // Of a NaN and a number `max` gives its second operand. Below -104 the answer is 0 in any case.
+        let x = _mm512_max_ps(_mm512_set1_ps(-104.0), x);
+        let n = _mm512_roundscale_ps::<0>(_mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E)));
+        let r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0.693_359_4), x);
+        let r = _mm512_fmadd_ps(n, _mm512_set1_ps(2.121_944_4e-4), r);
+        let mut p = _mm512_set1_ps(1.987_569_1e-4);
+        for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+            p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
+        }
+        let p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0));
+        _mm512_scalef_ps(p, n)
+    }
 }

@@ -103,7 +103,7 @@ fn ordered(terms: &[f32], width: usize) -> f32 {
     let (mut a, mut b) = (vec![0.0f32; width], vec![0.0f32; width]);
     let pairs = terms.len() / (2 * width) * (2 * width);
     for (i, t) in terms[..pairs].iter().enumerate() {
-        let chain = if i / width % 2 == 0 { &mut a } else { &mut b };
+        let chain = if (i / width).is_multiple_of(2) { &mut a } else { &mut b };
         chain[i % width] += t;
     }
     a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);

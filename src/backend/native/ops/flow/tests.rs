@@ -233,10 +233,10 @@ fn splitting_to_a_sequence() {
         trial.run().map(|s| s.as_sequence().unwrap().iter().map(|v| v.shape().to_vec()).collect::<Vec<_>>())
     };
     let along = int("axis", 1);
-    assert_eq!(split(&[along.clone()], Some(value(&[], [2i64]))).unwrap(), [[1, 2], [1, 2], [1, 1]]);
-    assert_eq!(split(&[along.clone()], Some(value(&[2], [1i64, 4]))).unwrap(), [[1, 1], [1, 4]]);
+    assert_eq!(split(std::slice::from_ref(&along), Some(value(&[], [2i64]))).unwrap(), [[1, 2], [1, 2], [1, 1]]);
+    assert_eq!(split(std::slice::from_ref(&along), Some(value(&[2], [1i64, 4]))).unwrap(), [[1, 1], [1, 4]]);
     assert_eq!(split(&[along.clone(), int("keepdims", 0)], None).unwrap(), vec![[1]; 5]);
     for bad in [value(&[], [0i64]), value(&[2], [1i64, 1]), value(&[2], [-1i64, 6])] {
-        assert_eq!(split(&[along.clone()], Some(bad)).unwrap_err().kind(), ErrorKind::WrongShape);
+        assert_eq!(split(std::slice::from_ref(&along), Some(bad)).unwrap_err().kind(), ErrorKind::WrongShape);
     }
 }

@@ -44,15 +44,25 @@ impl Op for ConstantOfShape {
             .map_err(|_| Error::new(ErrorKind::InvalidValue, "a dimension of ConstantOfShape is negative"))?;
         let n = cx.check_shape(&shape)?;
         typed!(self.value.data(), T, items => {
-            let mut out = cx.buffer::<T>(n);
-            out.resize(n, items[0].clone());
-            Ok(smallvec![Value::new(shape, out)])
+            Ok(smallvec![Value::new(shape, repeated::<T>(&items[0], n, cx))])
         }, _seq => Err(no_sequence()))
     }
 
     fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {
         false
     }
+}
+
+/// `item`, n times.
+fn repeated<T: Item>(item: &T, n: usize, cx: &mut Scratch) -> Vec<T> {
+    let mut out = cx.buffer::<T>(n);
+    out.resize(n, item.clone());
+    out
+}
+
+/// Writes `item` to some places.
+fn put<T: Item>(out: &mut [T], places: impl Iterator<Item = usize>, item: &T) {
+    places.for_each(|at| out[at] = item.clone());
 }
 
 /// The numbers from input 0 to before input 1, input 2 apart.
@@ -186,14 +196,12 @@ impl Op for EyeLike {
         let one = self.dtype.or(like.dtype()).and_then(unit).ok_or_else(|| like.type_error("a number"))?;
         let n = cx.check_shape(&[rows, columns])?;
         typed!(one.data(), T, items => {
-            let mut out = cx.buffer::<T>(n);
-            out.resize(n, T::default());
-            for row in 0..rows {
+            let mut out = repeated::<T>(&T::default(), n, cx);
+            let place = |row: usize| {
                 let column = (row as i64).checked_add(self.k).and_then(|c| usize::try_from(c).ok());
-                if let Some(column) = column.filter(|&c| c < columns) {
-                    out[row * columns + column] = items[0].clone();
-                }
-            }
+                column.filter(|&c| c < columns).map(|column| row * columns + column)
+            };
+            put(&mut out, (0..rows).filter_map(place), &items[0]);
             Ok(smallvec![Value::new([rows, columns].as_slice(), out)])
         }, _seq => Err(no_sequence()))
     }
@@ -245,15 +253,13 @@ impl Op for OneHot {
         let inner = volume(&indices.shape()[axis..]);
         let depth_places = shape[axis];
         typed!(values.data(), T, items => {
-            let mut out = cx.buffer::<T>(n);
-            out.resize(n, items[0].clone());
-            for (at, &place) in places.iter().enumerate() {
+            let mut out = repeated::<T>(&items[0], n, cx);
+            let on = places.iter().enumerate().filter_map(|(at, &place)| {
                 let place = if place < 0 { place.saturating_add(depth) } else { place };
-                if (0..depth).contains(&place) {
-                    let (before, after) = (at / inner, at % inner);
-                    out[(before * depth_places + place as usize) * inner + after] = items[1].clone();
-                }
-            }
+                let (before, after) = (at / inner, at % inner);
+                (0..depth).contains(&place).then(|| (before * depth_places + place as usize) * inner + after)
+            });
+            put(&mut out, on, &items[1]);
             Ok(smallvec![Value::new(shape, out)])
         }, _seq => Err(no_sequence()))
     }

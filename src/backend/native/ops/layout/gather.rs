@@ -110,7 +110,8 @@ impl Op for GatherElements {
             if !places.is_empty() {
                 let mut next = places.iter();
                 each(indices.shape(), &steps, 0, |at| {
-                    out.extend(next.next().map(|&place| items[at + place * along].clone()));
+                    let place = next.next().map_or(at, |&place| at + place * along);
+                    out.extend_from_slice(&items[place..=place]);
                 });
             }
             Ok(smallvec![Value::new(indices.shape(), out)])

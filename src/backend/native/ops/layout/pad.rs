@@ -125,6 +125,9 @@ impl Op for Pad {
             shape.push(padded);
         }
         let n = cx.check_shape(&shape)?;
+        if n == 0 {
+            return typed!(value.data(), T, _items => Ok(smallvec![Value::new(shape, Vec::<T>::new())]), _seq => Err(no_sequence()));
+        }
         // For every axis, where each place of the output comes from.
         let sources: Vec<Vec<Option<usize>>> = amounts
             .iter()
@@ -139,10 +142,7 @@ impl Op for Pad {
             data => typed!(data, T, items => {
                 let fill = self.fill::<T>(args)?;
                 let mut out = cx.buffer::<T>(n);
-                if n > 0 {
-                    let steps = strides(value.shape());
-                    padded(items, &sources, &steps, Some(0), &fill, &mut out);
-                }
+                padded(items, &sources, &strides(value.shape()), Some(0), &fill, &mut out);
                 Ok(smallvec![Value::new(shape, out)])
             }, _seq => Err(no_sequence())),
         }

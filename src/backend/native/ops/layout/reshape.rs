@@ -128,7 +128,7 @@ fn fill_in(dims: &[i64], from: &[usize], allow_zero: bool) -> Result<Shape> {
         shape.push(dim);
     }
     if let Some(axis) = open {
-        if known == 0 || count % known != 0 {
+        if known == 0 || !count.is_multiple_of(known) {
             return Err(bad("can't infer its -1: the elements do not divide evenly"));
         }
         shape[axis] = count / known;

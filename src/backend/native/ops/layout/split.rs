@@ -64,7 +64,7 @@ impl Split {
             let sum = lengths.iter().try_fold(0usize, |sum, &n| sum.checked_add(n));
             return if sum == Some(dim) && lengths.len() == self.pieces { Ok(lengths) } else { Err(bad()) };
         }
-        if dim % self.pieces == 0 {
+        if dim.is_multiple_of(self.pieces) {
             return Ok(vec![dim / self.pieces; self.pieces]);
         }
         let each = dim.div_ceil(self.pieces);

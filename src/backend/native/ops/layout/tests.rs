@@ -227,6 +227,8 @@ fn pad_modes() {
     check(axes.absent().constant(indices(&[1])), &[1, 3], &[0., 0., 1.0f32]);
     refuses(op("Pad", 13, []).input(counting(&[3])).input(indices(&[i64::MAX, 1])), ErrorKind::LimitExceeded);
     refuses(op("Pad", 13, []).input(counting(&[3])).input(indices(&[-2, -2])), ErrorKind::WrongShape);
+    let nothing = op("Pad", 13, []).input(counting(&[1, 1])).input(indices(&[-1, i64::MAX, 0, 0]));
+    assert_eq!(nothing.run().map(|v| v.len()).unwrap_or(0), 0);
 }
 
 fn tensor_attribute(name: &str, item: i64) -> AttributeProto {

@@ -54,7 +54,7 @@ fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
         (false, Case::Upper) => Case::Upper,
         (false, _) => Case::Lower,
     };
-    // All other locales change case alike, Turkish apart, which C libraries treat no differently for single letters.
+    // All other locales are taken to change case alike; Turkish and its kin, which do not, are not carried.
     let ascii = matches!(node.string_or("locale", "en_US")?, "C" | "POSIX");
     let stop_words = node.strings("stopwords")?.unwrap_or_default();
     let stop_words = stop_words.iter().map(|word| compared.apply(word, ascii)).collect();

@@ -47,16 +47,21 @@ pub(super) struct Regression {
 }
 
 impl Regression {
-    /// Makes the answers of rows of `k` aggregated votes. Nobody's vote counts as zero.
-    pub(super) fn finish<T: Number>(&self, scores: &mut [T], k: usize) {
+    /// Makes the answers of rows of `k` aggregated votes; `voted` tells whether a row has votes for a target. Of several
+    /// targets, one without votes is zero whatever its base value, as ONNX Runtime has it.
+    pub(super) fn finish<T: Number>(&self, scores: &mut [T], k: usize, voted: impl Fn(usize, usize) -> bool) {
         if self.aggregate == Aggregate::Average {
             let trees = T::from_f64(self.trees as f64);
             scores.iter_mut().for_each(|s| *s = s.over(trees));
         }
         if !self.base.is_empty() {
             let base: Vec<T> = self.base.iter().map(|&b| T::from_f64(b)).collect();
-            for row in scores.chunks_exact_mut(k) {
-                row.iter_mut().zip(&base).for_each(|(s, b)| *s += *b);
+            for (r, row) in scores.chunks_exact_mut(k).enumerate() {
+                for (target, (s, b)) in row.iter_mut().zip(&base).enumerate() {
+                    if k == 1 || voted(r, target) {
+                        *s += *b;
+                    }
+                }
             }
         }
         if k > 1 {

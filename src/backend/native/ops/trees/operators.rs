@@ -43,6 +43,8 @@ struct Trees {
     features: usize,
     parameters: usize,
     finish: Finish,
+    /// For each target or class whether every row, no row or some row has votes for it.
+    voted: Vec<Voted>,
     /// Whether the answers have the type of the rows; else they are f32.
     keeps_type: bool,
 }
@@ -55,8 +57,6 @@ enum Finish {
         labels: Labels,
         /// The names of the classes.
         names: Vec<String>,
-        /// For each class whether every row, no row or some row has votes for it.
-        voted: Vec<Voted>,
     },
 }
 
@@ -68,7 +68,10 @@ enum Voted {
 }
 
 impl Trees {
-    fn new(plain: Plain, finish: Finish, each_vote: bool, keeps_type: bool) -> Result<Self> {
+    fn new(plain: Plain, finish: Finish, voted: Vec<Voted>, keeps_type: bool) -> Result<Self> {
+        let extreme =
+            matches!(&finish, Finish::Regression(r) if matches!(r.aggregate, Aggregate::Min | Aggregate::Max));
+        let each_vote = extreme || voted.contains(&Voted::Sometimes);
         fn count<T>(f: &Forest<T>) -> usize {
             f.nodes.len() + f.votes.len()
         }
@@ -80,8 +83,18 @@ impl Trees {
             Plain::F32(f) => Some(Engine::new(f, each_vote)?),
             Plain::F64(_) => None,
         };
-        let this =
-            Self { plain, narrow, wide: OnceLock::new(), each_vote, targets, features, parameters, finish, keeps_type };
+        let this = Self {
+            plain,
+            narrow,
+            wide: OnceLock::new(),
+            each_vote,
+            targets,
+            features,
+            parameters,
+            finish,
+            voted,
+            keeps_type,
+        };
         if this.narrow.is_none() {
             this.wide()?;
         }
@@ -191,9 +204,10 @@ fn regression(
         Plain::F32(f) => f.roots.len(),
         Plain::F64(f) => f.roots.len(),
     };
-    let each_vote = matches!(aggregate, Aggregate::Min | Aggregate::Max);
+    // Without base values a target without votes is zero anyhow.
+    let votes = if base.is_empty() { Vec::new() } else { plain.voted() };
     let finish = Finish::Regression(Regression { aggregate, post, base, trees });
-    Ok(Box::new(Trees::new(plain, finish, each_vote, keeps_type)?))
+    Ok(Box::new(Trees::new(plain, finish, votes, keeps_type)?))
 }
 
 fn classifier(node: &Node<'_>) -> Result<Box<dyn Op>> {
@@ -208,15 +222,11 @@ fn classifier(node: &Node<'_>) -> Result<Box<dyn Op>> {
     let all_positive = attributes.weights.to::<f64>().iter().all(|&w| w >= 0.0 || w.is_nan());
     let plain =
         if attributes.is_wide() { Plain::F64(attributes.forest(n)?) } else { Plain::F32(attributes.forest(n)?) };
-    let mut votes = match &plain {
-        Plain::F32(f) => voted(f),
-        Plain::F64(f) => voted(f),
-    };
+    let mut votes = plain.voted();
     if !base.is_empty() && n > 2 {
         // A base value counts as a vote.
         votes.fill(Voted::Always);
     }
-    let each_vote = votes.contains(&Voted::Sometimes);
     let classification = Classification {
         classes: n,
         post: PostTransform::of(node)?,
@@ -231,11 +241,20 @@ fn classifier(node: &Node<'_>) -> Result<Box<dyn Op>> {
         Labels::Strings(l) if n == 1 => Labels::Strings(vec![l[0].clone(), l[0].clone()]),
         labels => labels,
     };
-    let finish = Finish::Classification { classification, labels, names, voted: votes };
-    Ok(Box::new(Trees::new(plain, finish, each_vote, false)?))
+    let finish = Finish::Classification { classification, labels, names };
+    Ok(Box::new(Trees::new(plain, finish, votes, false)?))
 }
 
-/// Whether every row, no row or some row has votes for each class.
+impl Plain {
+    fn voted(&self) -> Vec<Voted> {
+        match self {
+            Self::F32(f) => voted(f),
+            Self::F64(f) => voted(f),
+        }
+    }
+}
+
+/// Whether every row, no row or some row has votes for each target or class, for trees that share no nodes.
 fn voted<T>(forest: &Forest<T>) -> Vec<Voted> {
     let mut all = vec![Voted::Never; forest.targets];
     let mut seen = vec![false; forest.nodes.len()];
@@ -312,13 +331,14 @@ impl Trees {
                         regression.aggregate.add(&mut score, vote.weight);
                         (sums[at], voted[at]) = (score.value, score.voted);
                     });
+                    regression.finish(&mut sums, k, |row, target| voted[row * k + target]);
                 } else {
                     engine.sums(&rows.x, rows.n, &mut sums);
+                    regression.finish(&mut sums, k, |_, target| self.voted[target] == Voted::Always);
                 }
-                regression.finish(&mut sums, k);
                 Ok(smallvec![typed(sums, [m, k], cx)])
             }
-            Finish::Classification { classification, labels, voted, .. } => {
+            Finish::Classification { classification, labels, .. } => {
                 let mut winners = cx.buffer::<u32>(m);
                 if self.each_vote {
                     let mut had = vec![false; count];
@@ -330,7 +350,7 @@ impl Trees {
                     classification.finish(&mut sums, |row, class| had[row * k + class], &mut winners);
                 } else {
                     engine.sums(&rows.x, rows.n, &mut sums);
-                    classification.finish(&mut sums, |_, class| voted[class] == Voted::Always, &mut winners);
+                    classification.finish(&mut sums, |_, class| self.voted[class] == Voted::Always, &mut winners);
                 }
                 let labels = labels.of_winners(&winners, cx)?;
                 cx.recycle_buffer(winners);

@@ -332,3 +332,11 @@ fn set_membership_agrees_with_the_specification() {
     ];
     assert_eq!(answers.get::<f32>("y").unwrap(), expected.into_dyn());
 }
+
+/// As ONNX Runtime 1.32 has it; an exporter writes such files for boosters of several targets.
+#[test]
+fn a_target_without_votes_is_zero_beside_others() {
+    let model = regressor(&[int("n_targets", 2), builder::floats("base_values", [1.0, 5.0])]).unwrap();
+    let answers = model.predict_array(ndarray::array![[9.0f32, 0.5]]).unwrap();
+    assert_eq!(answers.get::<f32>("y").unwrap(), ndarray::array![[11.0f32, 0.0]].into_dyn());
+}
