@@ -216,7 +216,7 @@ impl<'p> Inliner<'p> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "native"))]
 mod tests {
     use super::inline_functions;
     use crate::backend::native::ops::trial::{info, node};

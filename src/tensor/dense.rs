@@ -312,7 +312,7 @@ fn length_error(shape: &[usize], given: usize) -> Error {
 }
 
 /// A tensor of `count` zeros (or empty strings) of any element type.
-#[cfg(feature = "std")]
+#[cfg(any(feature = "native", feature = "tract"))]
 pub(crate) fn zeros(dtype: DType, shape: &[usize], count: usize) -> Result<Tensor<'static>> {
     fn of<T: Element>(shape: &[usize], count: usize) -> Result<Tensor<'static>> {
         Tensor::from_vec(shape, alloc::vec![T::default(); count])
