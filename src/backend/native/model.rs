@@ -222,7 +222,12 @@ impl NativeModel {
     /// Whether the program's outputs are the model's, and a batch is run at once.
     fn is_plain(&self) -> bool {
         self.analysis.batching == Batching::Whole
-            && self.analysis.outputs.iter().enumerate().all(|(i, o)| o.index == i && o.element.is_none() && !o.drop_first)
+            && self
+                .analysis
+                .outputs
+                .iter()
+                .enumerate()
+                .all(|(i, o)| o.index == i && o.element.is_none() && !o.drop_first)
     }
 
     /// The answers of a batch that is one block: the road without anything that small batches need not pay for.
@@ -272,7 +277,11 @@ impl NativeModel {
         known.then(|| self.specs().iter().map(|spec| Ok((spec.name().clone(), empty_tensor(spec)?))).collect())
     }
 
-    fn name_outputs<'v>(&self, values: impl IntoIterator<Item = Value<'v>>, m: Option<usize>) -> Result<Tensors<'static>> {
+    fn name_outputs<'v>(
+        &self,
+        values: impl IntoIterator<Item = Value<'v>>,
+        m: Option<usize>,
+    ) -> Result<Tensors<'static>> {
         let mut outputs = Tensors::with_capacity(self.specs().len());
         for (spec, value) in self.specs().iter().zip(values) {
             if let Some(m) = m
