@@ -14,10 +14,30 @@ use modelberth::table::{TableReader, read_npz};
 use modelberth::{Loader, Model, Result, Tensors};
 
 /// Models on which ONNX Runtime is itself off: it is enough to be as close to the source as it is.
-const LOOSE: &[&str] = &["transformer_KernelPCA", "classifier_NuSVC", "regressor_RANSACRegressor"];
+const LOOSE: &[&str] =
+    &["transformer_KernelPCA", "classifier_NuSVC", "regressor_RANSACRegressor", "i64_ocsvm", "knnimp_uniform_None"];
 
-/// Cases that no signature can describe: the rank of the answer is a value of the input.
-const NO_SIGNATURE: &[&str] = &["ConstantOfShape_scalar"];
+/// Cases that are left out, by the beginning of their names, with the reason.
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("ConstantOfShape_scalar", "no signature can describe it: the rank of the answer is a value of the input"),
+    ("Reshape_allowzero", "no signature can describe it: an empty batch becomes three rows"),
+    ("Reshape_emptyinfer", "ONNX Runtime refuses what the specification allows"),
+    ("Gather_str", "ONNX Runtime 1.32 loses the text of all but the first string of a row"),
+    ("TopK_ties_l0s0", "unsorted: the order is nobody's promise"),
+    ("TopK_ties_l1s0", "unsorted: the order is nobody's promise"),
+    ("Hardmax_v11_1", "which NaN wins changes with the alignment of the row in ONNX Runtime"),
+    (
+        "LogSoftmax_v13_f64",
+        "a row with an infinity is NaN throughout; ONNX Runtime mixes NaN and infinities in f64 only",
+    ),
+    ("LabelEncoder_floats", "a NaN key matches NaN, as the specification says; ONNX Runtime gives the default"),
+    ("LabelEncoder_nankeytwice", "as above"),
+    ("TreeEnsembleClassifier_bin2", "the labels are those of the file; ONNX Runtime answers 0 and 1 whatever they are"),
+    ("TreeEnsemble_f32_LOGISTIC", "ONNX Runtime takes the codes of SOFTMAX and LOGISTIC for each other"),
+    ("TreeEnsemble_f32_SOFTMAX", "as above"),
+    ("TreeEnsemble_f64_LOGISTIC", "as above"),
+    ("TreeEnsemble_f64_SOFTMAX", "as above"),
+];
 
 /// What became of one case.
 enum Outcome {
@@ -155,7 +175,7 @@ fn single_operators_answer_as_onnx_runtime_does() {
         .as_object()
         .unwrap()
         .iter()
-        .filter(|(name, _)| name.contains(&only) && !NO_SIGNATURE.contains(&name.as_str()))
+        .filter(|(name, _)| name.contains(&only) && LEFT_OUT.iter().all(|(left, _)| !name.starts_with(left)))
     {
         let (onnx, npz) = (read(&format!("{name}.onnx")), read(&format!("{name}.npz")));
         let raises = about.get("raises").is_some();

@@ -1,6 +1,8 @@
 //! Networks through tract: small ones trained on digits, with ONNX Runtime's own answers
 //! (`tests/data/nets/make_nets.py` makes them; `mlp.onnx` is left out for its size).
 
+#![allow(clippy::unwrap_used, reason = "tests, and what they share")]
+
 mod common;
 
 use std::panic::AssertUnwindSafe;
@@ -8,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::{data, numbers, with_prefix};
+use modelberth::conformance::{Options, Tolerance, check};
 use modelberth::table::read_npz;
 use modelberth::{Backend, ErrorKind, Loader, Model, ModelExt, Tensor, Tensors};
 
@@ -177,6 +180,23 @@ fn native_goes_first_and_tract_takes_what_it_lacks() {
     assert!(description.reason.contains("no operator `GRU`"), "{}", description.reason);
     let model = modelberth::load(data("zoo/classifier_LogisticRegression.onnx")).unwrap();
     assert_eq!(model.describe().backend, "native");
+}
+
+#[test]
+fn nets_conform() {
+    let mut failures = Vec::new();
+    for path in models("nets") {
+        let loader = Loader::new().backend(Backend::Tract);
+        let mut options = Options::new().loader(loader.clone()).large_rows(500);
+        // Sums of another order: what is beside a row decides which kernel runs. A number beside the middle of two
+        // steps of a quantisation then falls to the other.
+        let step = if path.to_string_lossy().contains("int8") { 0.5 } else { 1e-4 };
+        options = options.tolerance(Tolerance { relative: 1e-4, absolute: step });
+        if let Err(failed) = check(&*loader.load(&path).unwrap(), &options) {
+            failures.push(format!("{}: {failed}", path.display()));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 #[test]

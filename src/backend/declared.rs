@@ -3,8 +3,12 @@
 use std::collections::HashSet;
 
 use crate::onnx::{DimensionValue, MapType, TypeValue, ValueInfoProto, data_type};
-use crate::tensor::{checked_len, shape_text};
-use crate::{DType, Dim, Error, ErrorKind, Limits, Result, Tensor, TensorSpec};
+use crate::{DType, Dim, Error, ErrorKind, Result, TensorSpec};
+#[cfg(feature = "tract")]
+use crate::{
+    Limits, Tensor,
+    tensor::{checked_len, shape_text},
+};
 
 /// An input as the file declares it.
 #[derive(Debug, Clone)]
@@ -177,6 +181,7 @@ pub(crate) fn dtype(code: i32) -> Option<DType> {
 ///
 /// # Errors
 /// [`ErrorKind::LimitExceeded`] when the input alone has more elements than `limits` allow.
+#[cfg(feature = "tract")]
 pub(crate) fn made_up(
     input: &Declared,
     seed: u64,

@@ -43,6 +43,9 @@ pub(crate) fn wanted(graph: &GraphProto, chosen: Option<&[String]>) -> Result<Ve
         Some(name) => Err(Error::new(ErrorKind::UnknownTensor, "the model has no output of this name")
             .tensor(name)
             .expected(all.join(", "))),
+        None if (1..chosen.len()).any(|i| chosen[..i].contains(&chosen[i])) => {
+            Err(Error::new(ErrorKind::InvalidArgument, "an output is asked for twice").actual(chosen.join(", ")))
+        }
         None if chosen.is_empty() => {
             Err(Error::new(ErrorKind::InvalidArgument, "no output is asked for").expected(all.join(", ")))
         }

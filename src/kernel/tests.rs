@@ -150,6 +150,8 @@ fn distances_are_the_same_to_the_bit_on_every_instruction_set() {
         let mut out = Vec::new();
         wide.distances(Isa::best(), Metric::SquaredEuclidean, &numbers(m * k, 7), m, &mut out);
         assert_eq!(out.len(), m * n);
+    }
+}
 
 #[test]
 fn exits_agree_with_descent_on_every_instruction_set() {

@@ -5,6 +5,7 @@
 //! | [`inputs`] | tensors, batches, one observation, tables, casts |
 //! | [`loading`] | formats, which backend takes a file, signatures, limits, artifacts |
 //! | [`native`] | what the native backend does with a graph, and where its answers come from |
+//! | [`tract`] | how networks run, what is rewritten for them |
 //! | [`composing`] | models made of models, models built in code, models of your own |
 //! | [`security`] | what a hostile file or request can and can't do |
 
@@ -16,6 +17,9 @@ pub mod loading {}
 
 #[doc = include_str!("native.md")]
 pub mod native {}
+
+#[doc = include_str!("tract.md")]
+pub mod tract {}
 
 #[doc = include_str!("composing.md")]
 pub mod composing {}

@@ -2,7 +2,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use half::{bf16, f16};
-use ndarray::{ArrayBase, ArrayD, ArrayViewD, CowArray, CowRepr, IxDyn};
+use ndarray::{Array1, Array2, ArrayBase, ArrayD, ArrayViewD, CowArray, CowRepr, IxDyn};
 
 use super::{Csr, DType, Element};
 use crate::{Error, ErrorKind, Result};
@@ -81,7 +81,13 @@ impl<'a> Tensor<'a> {
     /// [`ErrorKind::WrongShape`] when `shape` does not hold exactly `data.len()` elements.
     pub fn from_vec<T: Element>(shape: &[usize], data: Vec<T>) -> Result<Tensor<'static>> {
         let given = data.len();
-        match ArrayD::from_shape_vec(IxDyn(shape), data) {
+        // The common ranks have a shorter way than any rank.
+        let array = match *shape {
+            [n] if n == given => Ok(Array1::from_vec(data).into_dyn()),
+            [m, n] => Array2::from_shape_vec((m, n), data).map(Array2::into_dyn),
+            _ => ArrayD::from_shape_vec(IxDyn(shape), data),
+        };
+        match array {
             Ok(array) => Ok(T::wrap(array.into())),
             Err(_) => Err(length_error(shape, given)),
         }

@@ -1,5 +1,7 @@
 //! What the golden tests share: reading goldens and comparing answers with them.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+
 use std::path::{Path, PathBuf};
 
 use modelberth::{DType, Tensor, Tensors};

@@ -10,7 +10,7 @@ mod fuse;
 mod model;
 mod node;
 mod op;
-mod ops;
+pub(super) mod ops;
 mod program;
 #[cfg(test)]
 mod tests;

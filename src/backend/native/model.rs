@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::analyze::{self, Analysis, Batching, Output};
 use super::compile::{self, Context};
 use super::op::Scratch;
-use super::program::Program;
+use super::program::{Program, Slots};
 use super::value::{Shape, Value, typed};
 use crate::backend::{file, inline};
 use crate::load::Source;
@@ -68,13 +68,6 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     Ok(Arc::new(Checked::new(model).cast(loader.cast)))
 }
 
-fn domain(name: Option<&str>) -> &str {
-    match name.unwrap_or_default() {
-        "ai.onnx" => "",
-        name => name,
-    }
-}
-
 /// Refuses names that are there twice.
 fn unique<'n>(names: impl Iterator<Item = &'n str>, message: &str) -> Result<()> {
     let mut seen = HashSet::new();
@@ -84,6 +77,13 @@ fn unique<'n>(names: impl Iterator<Item = &'n str>, message: &str) -> Result<()>
         }
     }
     Ok(())
+}
+
+fn domain(name: Option<&str>) -> &str {
+    match name.unwrap_or_default() {
+        "ai.onnx" => "",
+        name => name,
+    }
 }
 
 fn describe(
@@ -194,12 +194,12 @@ impl NativeModel {
         let rows = specs.iter().zip(values).map(|(spec, value)| {
             if spec.is_batched() { slice_rows(value, range.start, range.end) } else { value.as_view() }
         });
-        let mut outs = self.program.run(rows, cx)?;
+        let outs = self.program.run(rows, cx)?;
         if self.analysis.outputs.iter().all(|o| o.element.is_none() && !o.drop_first) {
             // Outputs stand in the program's order, one each.
             return Ok(outs.into_iter().map(Value::into_static).collect());
         }
-        Ok(self.analysis.outputs.iter().map(|o| pick(&mut outs[o.index], o).into_static()).collect())
+        Ok(self.analysis.outputs.iter().map(|o| pick(&outs[o.index], o).into_static()).collect())
     }
 
     /// The outputs of the rows `range`, a block at a time.
@@ -216,6 +216,28 @@ impl NativeModel {
                 from = to;
             }
             Ok(parts.finish())
+        })
+    }
+
+    /// Whether the program's outputs are the model's, and a batch is run at once.
+    fn is_plain(&self) -> bool {
+        self.analysis.batching == Batching::Whole
+            && self
+                .analysis
+                .outputs
+                .iter()
+                .enumerate()
+                .all(|(i, o)| o.index == i && o.element.is_none() && !o.drop_first)
+    }
+
+    /// The answers of a batch that is one block: the road without anything that small batches need not pay for.
+    fn run_once(&self, inputs: &Tensors<'_>, m: usize) -> Result<Tensors<'static>> {
+        with_scratch(self.limits, |cx| {
+            let mut slots = Slots::with_capacity(self.program.slots);
+            for (_, tensor) in inputs.iter() {
+                slots.push(Value::from_tensor(tensor)?);
+            }
+            self.name_outputs(self.program.run_slots(slots, cx, None)?, Some(m))
         })
     }
 
@@ -255,8 +277,12 @@ impl NativeModel {
         known.then(|| self.specs().iter().map(|spec| Ok((spec.name().clone(), empty_tensor(spec)?))).collect())
     }
 
-    fn name_outputs(&self, values: Vec<Value<'static>>, m: Option<usize>) -> Result<Tensors<'static>> {
-        let mut outputs = Tensors::with_capacity(values.len());
+    fn name_outputs<'v>(
+        &self,
+        values: impl IntoIterator<Item = Value<'v>>,
+        m: Option<usize>,
+    ) -> Result<Tensors<'static>> {
+        let mut outputs = Tensors::with_capacity(self.specs().len());
         for (spec, value) in self.specs().iter().zip(values) {
             if let Some(m) = m
                 && spec.is_batched()
@@ -295,6 +321,9 @@ impl Model for NativeModel {
             && let Some(empty) = self.empty()
         {
             return empty;
+        }
+        if m <= self.block && self.is_plain() {
+            return self.run_once(inputs, m);
         }
         let values = self.values(inputs)?;
         self.name_outputs(self.run_batch(&values, m)?, self.analysis.signature.is_batched().then_some(m))

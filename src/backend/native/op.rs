@@ -77,8 +77,6 @@ pub(crate) enum RowMap {
     Scale { offset: Vec<f64>, scale: Vec<f64> },
     /// max(x, 0)
     Relu,
-    /// 1 / (1 + e^-x)
-    Logistic,
     /// x over the sum of magnitudes of its row; a row of zeros stays.
     NormaliseL1,
 }

@@ -32,6 +32,9 @@ pub(crate) struct Program {
 /// Sees the values of every step of a run: the step's index, its inputs and its outputs.
 pub(crate) type Watcher<'w> = &'w mut dyn FnMut(usize, &[Option<Cow<'_, [usize]>>], &[Value<'_>]);
 
+/// The values of a run, by slot.
+pub(crate) type Slots<'v> = SmallVec<[Value<'v>; 4]>;
+
 impl Program {
     /// The number of inputs.
     pub(crate) fn inputs(&self) -> usize {
@@ -48,10 +51,20 @@ impl Program {
         &'v self,
         inputs: impl IntoIterator<Item = Value<'v>>,
         cx: &mut Scratch,
+        watcher: Option<Watcher<'_>>,
+    ) -> Result<Outs<'v>> {
+        let mut slots: Slots<'v> = SmallVec::with_capacity(self.slots);
+        slots.extend(inputs);
+        self.run_slots(slots, cx, watcher)
+    }
+
+    /// The outputs for the inputs in the first slots.
+    pub(crate) fn run_slots<'v>(
+        &'v self,
+        mut slots: Slots<'v>,
+        cx: &mut Scratch,
         mut watcher: Option<Watcher<'_>>,
     ) -> Result<Outs<'v>> {
-        let mut slots: SmallVec<[Value<'v>; 4]> = SmallVec::with_capacity(self.slots);
-        slots.extend(inputs);
         if slots.len() != self.inputs {
             return Err(Error::new(ErrorKind::InvalidArgument, "a program was given another number of inputs")
                 .expected(self.inputs)

@@ -81,7 +81,8 @@ for channels in [False, True]:
         inits = {"W": f(dirs, 4 * hidden, width) / 2, "R": f(dirs, 4 * hidden, hidden) / 2, "B": f(dirs, 8 * hidden) / 4}
         nodes = [h.make_node("Transpose", ["x"], ["t"], perm=[1, 0, 2]), h.make_node("LSTM", ["t", "W", "R", "B"], ["Y", "Yh"], direction=direction, hidden_size=hidden), h.make_node("Transpose", ["Yh"], ["y"], perm=[1, 0, 2])]
         graph = h.make_graph(nodes, "lstm", [h.make_tensor_value_info("x", T.FLOAT, ["n", length, width])], [h.make_tensor_value_info("y", T.FLOAT, ["n", dirs, hidden])], [nh.from_array(v, k) for k, v in inits.items()])
-        onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8), "/tmp/lstm.onnx")
+        onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8), f"{out}/plain.onnx")
         name = f"DynamicQuantizeLSTM_{direction}_{'channels' if channels else 'whole'}"
-        quantize_dynamic("/tmp/lstm.onnx", f"{out}/{name}.onnx", weight_type=QuantType.QInt8, per_channel=channels)
+        quantize_dynamic(f"{out}/plain.onnx", f"{out}/{name}.onnx", weight_type=QuantType.QInt8, per_channel=channels)
         finish(name, onnx.load(f"{out}/{name}.onnx"), {"x": f(5, length, width)})
+        os.remove(f"{out}/plain.onnx")

@@ -110,7 +110,7 @@ fn gemm(site: &mut Site<'_>) -> Result<()> {
     attributes.push(builder::float("alpha", alpha));
     let mut inputs = vec![a, b];
     if !site.input(6).is_empty() {
-        let c = site.to_float(site.input(6));
+        let c = site.float_of(site.input(6));
         let c = site.add("Mul", &[&c, a_scale], Vec::new());
         inputs.push(site.add("Mul", &[&c, b_scale], Vec::new()));
         attributes.push(builder::float("beta", alpha));

@@ -58,9 +58,9 @@ pub(super) fn dequantized(site: &mut Site<'_>, [x, scale, zero]: [&str; 3], axis
         return Ok(site.add("DequantizeLinear", &inputs, vec![builder::int("axis", axis)]));
     }
     let [scale, zero] = channels(site, x, [scale, zero], axis)?;
-    let mut value = site.to_float(x);
+    let mut value = site.float_of(x);
     if !zero.is_empty() {
-        let zero = site.to_float(&zero);
+        let zero = site.float_of(&zero);
         value = site.add("Sub", &[&value, &zero], Vec::new());
     }
     Ok(site.add("Mul", &[&value, &scale], Vec::new()))
@@ -98,7 +98,7 @@ pub(super) fn quantize_last(site: &mut Site<'_>, x: &str, [scale, zero]: [&str; 
     let mut value = site.add("Div", &[x, &scale], Vec::new());
     value = site.add("Round", &[&value], Vec::new());
     if !zero.is_empty() {
-        let zero = site.to_float(&zero);
+        let zero = site.float_of(&zero);
         value = site.add("Add", &[&value, &zero], Vec::new());
     }
     let (low, high) = (site.tensor("low", &[], vec![low])?, site.tensor("high", &[], vec![high])?);

@@ -120,7 +120,7 @@ impl<'g> Site<'g> {
     }
 
     /// `value` as float32.
-    pub(super) fn to_float(&mut self, value: &str) -> String {
+    pub(super) fn float_of(&mut self, value: &str) -> String {
         self.cast(value, data_type::FLOAT)
     }
 

@@ -170,7 +170,9 @@ impl Op for LinearClassifier {
     }
 
     fn absorb_previous(&self, previous: &dyn Op) -> Option<Box<dyn Op>> {
-        let dense = self.dense.after(&previous.row_map()?)?;
+        // A scaler insists on the width of its rows; other maps may widen them.
+        let map = previous.row_map().filter(|map| matches!(map, RowMap::Scale { .. }))?;
+        let dense = self.dense.after(&map)?;
         Some(Box::new(Self { dense, ..self.clone() }))
     }
 

@@ -4,7 +4,7 @@ use smallvec::smallvec;
 
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::value::{Item, Shape, Value};
-use crate::kernel::{Isa, Packed, Real, logistic_in_place};
+use crate::kernel::{Packed, Real};
 use crate::tensor::shape_text;
 use crate::{Error, ErrorKind, Result};
 
@@ -25,7 +25,6 @@ pub(super) struct Dense<T> {
 enum Activation {
     None,
     Relu,
-    Logistic,
 }
 
 impl<T: Real + Item> Dense<T> {
@@ -94,7 +93,7 @@ impl<T: Real + Item> Dense<T> {
                 Some(Self { offset: offset(v, -1.0), ..self.clone() })
             }
             // A later offset is in units of the scaled rows, which the merged form has no place for.
-            RowMap::Multiply(v) if self.offset.is_empty() && fits(v) => {
+            RowMap::Multiply(v) if self.offset.is_empty() && v.len() == 1 => {
                 Some(self.rescaled(|i, _, w| w * get(v, i), |j| self.packed.bias(j)))
             }
             RowMap::Scale { offset: o, scale } if self.offset.is_empty() && fits(o) && fits(scale) => {
@@ -120,11 +119,24 @@ impl<T: Real + Item> Dense<T> {
                 Some(self.rescaled(|_, j, w| w * get(v, j), |j| self.packed.bias(j) * get(v, j)))
             }
             RowMap::Relu => Some(Self { activation: Activation::Relu, ..self.clone() }),
-            RowMap::Logistic if T::DTYPE == crate::DType::F32 => {
-                Some(Self { activation: Activation::Logistic, ..self.clone() })
-            }
             _ => None,
         }
+    }
+}
+
+impl<T: Real + Item> Dense<T> {
+    /// The output for the rows `x`, whose axes but the last are `lead`.
+    fn finish(&self, x: &[T], lead: &[usize], cx: &mut Scratch) -> Result<Value<'static>> {
+        let mut out = self.answers(x, lead.iter().product(), cx)?;
+        if self.activation == Activation::Relu {
+            // NaN stays NaN, as it does in ONNX Runtime.
+            out.iter_mut().for_each(|v| *v = if *v < T::ZERO { T::ZERO } else { *v });
+        }
+        let mut shape = Shape::from_slice(lead);
+        if !self.vector {
+            shape.push(self.n());
+        }
+        Ok(Value::new(shape, out))
     }
 }
 
@@ -135,28 +147,17 @@ impl<T: Real + Item> Op for Dense<T> {
         let Some((&last, lead)) = input.shape().split_last() else {
             return Err(Error::new(ErrorKind::WrongShape, "a matrix product can't take a scalar"));
         };
+        // What was merged may have spread one column over all.
+        if last == 1 && self.offset.len() > 1 && self.k() > 1 {
+            let spread: Vec<T> = x.iter().flat_map(|&v| std::iter::repeat_n(v, self.k())).collect();
+            return Ok(smallvec![self.finish(&spread, lead, cx)?]);
+        }
         if last != self.k() {
             return Err(Error::new(ErrorKind::WrongShape, "a matrix product was given rows of another length")
                 .expected(self.k())
                 .actual(shape_text(input.shape())));
         }
-        let mut out = self.answers(x, lead.iter().product(), cx)?;
-        match self.activation {
-            Activation::None => {}
-            // NaN stays NaN, as it does in ONNX Runtime.
-            Activation::Relu => out.iter_mut().for_each(|v| *v = if *v < T::ZERO { T::ZERO } else { *v }),
-            Activation::Logistic => {
-                let value = Value::new([out.len()].as_slice(), out);
-                let mut floats = value.into_vec::<f32>()?;
-                logistic_in_place(Isa::best(), &mut floats);
-                out = Value::new([floats.len()].as_slice(), floats).into_vec::<T>()?;
-            }
-        }
-        let mut shape = Shape::from_slice(lead);
-        if !self.vector {
-            shape.push(self.n());
-        }
-        Ok(smallvec![Value::new(shape, out)])
+        Ok(smallvec![self.finish(x, lead, cx)?])
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {

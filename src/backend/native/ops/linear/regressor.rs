@@ -4,7 +4,7 @@ use smallvec::smallvec;
 
 use super::dense::Dense;
 use crate::backend::native::node::Node;
-use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
+use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
 use crate::backend::native::ops::post::{PostTransform, probit};
 use crate::backend::native::value::Value;
@@ -97,7 +97,9 @@ impl Op for LinearRegressor {
     }
 
     fn absorb_previous(&self, previous: &dyn Op) -> Option<Box<dyn Op>> {
-        let dense = self.dense.after(&previous.row_map()?)?;
+        // A scaler insists on the width of its rows; other maps may widen them.
+        let map = previous.row_map().filter(|map| matches!(map, RowMap::Scale { .. }))?;
+        let dense = self.dense.after(&map)?;
         Some(Box::new(Self { dense, post: self.post }))
     }
 

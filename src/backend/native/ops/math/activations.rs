@@ -5,6 +5,7 @@ use super::unary::{FloatMap, Floats, NumberMap, Numbers};
 use crate::Result;
 use crate::backend::native::node::Node;
 use crate::backend::native::op::Op;
+use crate::backend::native::op::RowMap;
 use crate::backend::native::ops::Group;
 
 pub(super) const GROUP: Group = &[
@@ -60,6 +61,10 @@ impl NumberMap for Relu {
     #[inline(always)]
     fn at<T: Num>(&self, x: T) -> T {
         if x < T::ZERO { T::ZERO } else { x }
+    }
+
+    fn row_map(&self) -> Option<RowMap> {
+        Some(RowMap::Relu)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Arithmetic of two operands, and the same over any number of them.
 
+use std::any::TypeId;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
@@ -10,7 +11,7 @@ use super::broadcast::{self, Plan};
 use super::dispatch::{self, numbers};
 use super::num::Num;
 use crate::backend::native::node::Node;
-use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
+use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
 use crate::backend::native::value::{Data, Item, Shape, Value};
 use crate::{Error, ErrorKind, Result};
@@ -97,7 +98,7 @@ pub(crate) struct Binary<P> {
 
 /// The side of an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+enum Side {
     Left,
     Right,
 }
@@ -115,10 +116,9 @@ fn modulo(node: &Node<'_>) -> Result<Box<dyn Op>> {
     if node.flag("fmod", false)? { build::<Remainder>(node) } else { build::<Modulo>(node) }
 }
 
-#[allow(dead_code, reason = "for the operators of other groups that take this one in")]
 impl<P: Pairing> Binary<P> {
     /// The operand that is constant and not aligned in an old way, if one is.
-    pub(crate) fn constant(&self) -> Option<(&Value<'static>, Side)> {
+    fn constant(&self) -> Option<(&Value<'static>, Side)> {
         self.constant.as_ref().filter(|_| self.align == Align::Both).map(|(value, side)| (value, *side))
     }
 }
@@ -140,6 +140,29 @@ impl<P: Pairing> Op for Binary<P> {
 
     fn mixes_rows(&self, _inputs: &[Flow], outputs: &[Flow]) -> bool {
         broadcast::crosses(outputs)
+    }
+
+    fn row_map(&self) -> Option<RowMap> {
+        let (value, side) = self.constant()?;
+        let (Some((_, lead)), Data::F32(_) | Data::F64(_)) = (value.shape().split_last(), value.data()) else {
+            return None;
+        };
+        // More than one axis in front would add axes to the answer.
+        if lead.len() > 1 || lead.iter().any(|&d| d != 1) {
+            return None;
+        }
+        let operand = match value.data() {
+            Data::F32(items) => items.iter().map(|&v| v.into()).collect(),
+            Data::F64(items) => items.to_vec(),
+            _ => return None,
+        };
+        let is = |id: TypeId| id == TypeId::of::<P>();
+        match side {
+            _ if is(TypeId::of::<Add>()) => Some(RowMap::Add(operand)),
+            _ if is(TypeId::of::<Mul>()) => Some(RowMap::Multiply(operand)),
+            Side::Right if is(TypeId::of::<Sub>()) => Some(RowMap::Subtract(operand)),
+            _ => None,
+        }
     }
 }
 

@@ -30,9 +30,6 @@ mod unary;
 
 use super::Group;
 
-#[allow(unused_imports, reason = "for operators of other groups that take these in")]
-pub(crate) use arithmetic::{Add, Binary, Div, Mul, Side, Sub};
-
 /// The operators of this module, by domain.
 pub(super) const GROUPS: &[(&str, Group)] = &[
     ("", functions::GROUP),

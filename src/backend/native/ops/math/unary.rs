@@ -7,17 +7,27 @@ use smallvec::smallvec;
 use super::dispatch::{self, Half, numbers};
 use super::num::{Float, Num};
 use crate::Result;
-use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
+use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::value::{Data, Shape, Value};
 
 /// A function of a float, in the precision of the element.
 pub(crate) trait FloatMap: Debug + Send + Sync + 'static {
     fn at<F: Float>(&self, x: F) -> F;
+
+    /// What a neighbouring matrix product can take over.
+    fn row_map(&self) -> Option<RowMap> {
+        None
+    }
 }
 
 /// A function of a number of any type.
 pub(super) trait NumberMap: Debug + Send + Sync + 'static {
     fn at<T: Num>(&self, x: T) -> T;
+
+    /// What a neighbouring matrix product can take over.
+    fn row_map(&self) -> Option<RowMap> {
+        None
+    }
 }
 
 /// [`FloatMap`] over every element.
@@ -68,6 +78,10 @@ impl<M: FloatMap> Op for Floats<M> {
     fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {
         false
     }
+
+    fn row_map(&self) -> Option<RowMap> {
+        self.0.row_map()
+    }
 }
 
 impl<M: NumberMap> Op for Numbers<M> {
@@ -88,5 +102,9 @@ impl<M: NumberMap> Op for Numbers<M> {
 
     fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {
         false
+    }
+
+    fn row_map(&self) -> Option<RowMap> {
+        self.0.row_map()
     }
 }
