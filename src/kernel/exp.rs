@@ -13,6 +13,7 @@ const SMALLEST: f32 = -103.972_08;
 pub(super) fn exp_f32<const FMA: bool>(x: f32) -> f32 {
     let fma = |a: f32, b: f32, c: f32| if FMA { a.mul_add(b, c) } else { a * b + c };
     // `max` and `min` return the other operand for NaN, so NaN is put back at the end.
+    #[allow(clippy::manual_clamp, reason = "`clamp` keeps NaN, which costs a comparison more")]
     let clamped = x.max(SMALLEST).min(LARGEST);
     // Adding and taking away 1.5 * 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;

@@ -3,6 +3,10 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 use super::Packed;
 use crate::Element;
 
+/// Multiplies rows with a packed matrix into the last slice.
+#[cfg(target_arch = "x86_64")]
+pub(crate) type Multiply<T> = unsafe fn(&Packed<T>, &[T], &mut [T]);
+
 /// f32 or f64.
 pub(crate) trait Real:
     Element + Copy + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + AddAssign
@@ -14,7 +18,7 @@ pub(crate) trait Real:
     /// # Safety
     /// The processor must have AVX-512 F, BW, DQ and VL, AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
-    const MULTIPLY_AVX512: Option<unsafe fn(&Packed<Self>, &[Self], &mut [Self])> = None;
+    const MULTIPLY_AVX512: Option<Multiply<Self>> = None;
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
     /// `self * a + b`, rounded once where `FMA`, else twice.
@@ -30,7 +34,7 @@ macro_rules! real {
             const ONE: Self = 1.0;
             $(
                 #[cfg(target_arch = "x86_64")]
-                const MULTIPLY_AVX512: Option<unsafe fn(&Packed<Self>, &[Self], &mut [Self])> = Some($multiply);
+                const MULTIPLY_AVX512: Option<Multiply<Self>> = Some($multiply);
             )?
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
