@@ -1,5 +1,7 @@
 //! Composed models as files: manifests on disk and in memory.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,8 @@
 //! The conformance suite on what the crate hands out: models built in code, composed models, wrappers, and every file
 //! of the zoos.
 
-#[allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
 mod common;
 
 use std::fs;

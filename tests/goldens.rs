@@ -4,6 +4,8 @@
 //! case; the scripts beside them made the files and the answers. Where ONNX Runtime itself is far from the library
 //! that the model came from, being as close to that library is accepted, by name.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
 mod common;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! Files and inputs that are broken, or made to do harm: each is an error that names the culprit, at once and without
 //! memory, or an answer that is defined.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
 #[path = "common/onnx.rs"]
 mod onnx;
 
@@ -190,7 +192,7 @@ fn missing_values() {
 fn names_given_twice() {
     let (x, y) = (value("x", FLOAT, &[None, Some(2)]), value("y", FLOAT, &[None, Some(2)]));
     let relu = [node("Relu", "", &["x"], &["y"], &[])];
-    let outputs = load(file(&graph(&[x.clone()], &relu, &[], &[y.clone(), y.clone()])));
+    let outputs = load(file(&graph(std::slice::from_ref(&x), &relu, &[], &[y.clone(), y.clone()])));
     names(outputs, ErrorKind::Malformed, &["two outputs", "`y`"]);
     let inputs = load(file(&graph(&[x.clone(), x.clone()], &relu, &[], std::slice::from_ref(&y))));
     names(inputs, ErrorKind::Malformed, &["two inputs", "`x`"]);
@@ -427,8 +429,7 @@ impl Tree {
 #[test]
 fn trees_that_are_none() {
     let model = SOUND.load().unwrap();
-    let answers =
-        model.predict_array(&Array2::from_shape_vec((3, 2), vec![0f32, 0., 0., 1., 1., 0.]).unwrap()).unwrap();
+    let answers = model.predict_array(Array2::from_shape_vec((3, 2), vec![0f32, 0., 0., 1., 1., 0.]).unwrap()).unwrap();
     assert_eq!(answers.single().unwrap().as_slice::<f32>().unwrap(), [2.0, 3.0, 1.0]);
     Tree { yes: [1, 0, 0, 0, 0], ..SOUND }.refused(&[]);
     Tree { yes: [0, 3, 0, 0, 0], ..SOUND }.refused(&[]);
@@ -443,7 +444,7 @@ fn trees_that_are_none() {
     for feature in [2, HUGE] {
         match (Tree { feature: [0, feature, 0, 0, 0], ..SOUND }).load() {
             Err(e) => assert!(e.to_string().contains("the_treeensembleregressor"), "{e}"),
-            Ok(model) => assert!(model.predict_array(&Array2::<f32>::zeros((3, 2))).is_err()),
+            Ok(model) => assert!(model.predict_array(Array2::<f32>::zeros((3, 2))).is_err()),
         }
     }
 }
@@ -471,7 +472,7 @@ fn tree_ensemble(yes: [i64; 2], yes_leaf: [i64; 2], no: [i64; 2], roots: &[i64])
 #[test]
 fn tree_ensembles_of_opset_5_that_are_none() {
     let model = tree_ensemble([1, 1], [0, 1], [0, 2], &[0]).unwrap();
-    let answers = model.predict_array(&Array2::from_shape_vec((2, 2), vec![0f32, 0., 1., 0.]).unwrap()).unwrap();
+    let answers = model.predict_array(Array2::from_shape_vec((2, 2), vec![0f32, 0., 1., 0.]).unwrap()).unwrap();
     assert_eq!(answers.single().unwrap().as_slice::<f32>().unwrap(), [2.0, 1.0]);
     let refused = |model: Result<Arc<dyn Model>>| names(model, ErrorKind::Malformed, &["the_treeensemble"]);
     refused(tree_ensemble([1, 0], [0, 0], [0, 2], &[0]));
