@@ -6,16 +6,12 @@ use super::{Isa, Real};
 /// Columns of one panel of a packed matrix: one 512-bit register of f32, two of f64.
 pub(super) const NR: usize = 16;
 /// Rows computed together.
-const MR: usize = 4;
-/// Chains of multiply-adds an answer is summed in: element i of a row goes to chain i mod 4, so that one row alone does
-/// not wait for each addition in turn.
-const CHAINS: usize = 4;
-
+const MR: usize = 8;
 /// A matrix (k, n) laid out for multiplying many rows by it: panels of [`NR`] columns, row by row, zero-padded.
 ///
-/// Every element of a product is summed in [`CHAINS`] chains of multiply-adds, the first of which starts from the bias,
-/// and the chains are added in pairs. How many rows are multiplied at once changes nothing about that, so neither does
-/// it change the answer of a row.
+/// Every element of a product is one chain of multiply-adds in the order of k, to which the bias is added: the order in
+/// which ONNX Runtime sums, which shows where large terms cancel. How many rows are multiplied at once changes nothing
+/// about it, so neither does it change the answer of a row.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed<T> {
     k: usize,
@@ -156,26 +152,21 @@ fn block_of_rows<const FMA: bool, const ROWS: usize, T: Real>(
     bias: &[T; NR],
 ) -> [[T; NR]; ROWS] {
     let k = panel.len();
-    std::array::from_fn(|r| {
-        let row = &x[r * k..(r + 1) * k];
-        let mut sums = [[T::ZERO; NR]; CHAINS];
-        sums[0] = *bias;
-        let mut values = row.chunks_exact(CHAINS);
-        let mut weights = panel.chunks_exact(CHAINS);
-        for (values, weights) in values.by_ref().zip(weights.by_ref()) {
-            for c in 0..CHAINS {
-                for (s, w) in sums[c].iter_mut().zip(&weights[c]) {
-                    *s = values[c].fma::<FMA>(*w, *s);
-                }
-            }
-        }
-        for (sum, (value, weights)) in sums.iter_mut().zip(values.remainder().iter().zip(weights.remainder())) {
+    let mut sums = [[T::ZERO; NR]; ROWS];
+    for (i, weights) in panel.iter().enumerate() {
+        for (r, sum) in sums.iter_mut().enumerate() {
+            let value = x[r * k + i];
             for (s, w) in sum.iter_mut().zip(weights) {
                 *s = value.fma::<FMA>(*w, *s);
             }
         }
-        std::array::from_fn(|l| (sums[0][l] + sums[1][l]) + (sums[2][l] + sums[3][l]))
-    })
+    }
+    for sum in &mut sums {
+        for (s, b) in sum.iter_mut().zip(bias) {
+            *s += *b;
+        }
+    }
+    sums
 }
 
 /// The same sums in explicit registers, which the portable form is not always given.
@@ -185,7 +176,7 @@ pub(super) mod avx512 {
         __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
     };
 
-    use super::{CHAINS, MR, NR, Packed, panels};
+    use super::{MR, NR, Packed, panels};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     pub(in crate::kernel) fn multiply(packed: &Packed<f32>, x: &[f32], out: &mut [f32]) {
@@ -208,30 +199,16 @@ pub(super) mod avx512 {
         for (r, row) in rows.iter_mut().enumerate() {
             *row = &x[r * k..(r + 1) * k];
         }
-        let mut sums = [[_mm512_setzero_ps(); CHAINS]; ROWS];
-        for sum in &mut sums {
-            sum[0] = load(bias);
-        }
-        let whole = k - k % CHAINS;
-        let mut i = 0;
-        while i < whole {
-            for c in 0..CHAINS {
-                let weights = load(&panel[i + c]);
-                for r in 0..ROWS {
-                    sums[r][c] = _mm512_fmadd_ps(_mm512_set1_ps(rows[r][i + c]), weights, sums[r][c]);
-                }
-            }
-            i += CHAINS;
-        }
-        for c in 0..k - whole {
-            let weights = load(&panel[whole + c]);
+        let mut sums = [_mm512_setzero_ps(); ROWS];
+        for (i, weights) in panel.iter().enumerate() {
+            let weights = load(weights);
             for r in 0..ROWS {
-                sums[r][c] = _mm512_fmadd_ps(_mm512_set1_ps(rows[r][whole + c]), weights, sums[r][c]);
+                sums[r] = _mm512_fmadd_ps(_mm512_set1_ps(rows[r][i]), weights, sums[r]);
             }
         }
         let mut out = [[0.0; NR]; ROWS];
-        for (out, [a, b, c, d]) in out.iter_mut().zip(sums) {
-            let sum = _mm512_add_ps(_mm512_add_ps(a, b), _mm512_add_ps(c, d));
+        for (out, sum) in out.iter_mut().zip(sums) {
+            let sum = _mm512_add_ps(sum, load(bias));
             // SAFETY: the array holds the sixteen elements that are written.
             unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sum) };
         }
