@@ -16,6 +16,8 @@ mod pool;
 mod program;
 #[cfg(test)]
 mod tests;
+#[allow(dead_code, reason = "the readers of the boosters' own files come next")]
+pub(crate) mod trees;
 pub(crate) mod value;
 
 pub(crate) use model::load;
