@@ -95,14 +95,6 @@ impl Feed {
         self.width
     }
 
-    /// The features behind each column.
-    pub(super) fn sources(&self) -> Vec<Vec<u32>> {
-        match &self.input {
-            Input::Columns(columns) => columns.iter().map(|c| vec![c.feature]).collect(),
-            Input::Stage(stage) => stage.sources(),
-        }
-    }
-
     /// How many learned numbers there are here, and in how many bytes.
     pub(super) fn size(&self) -> (u64, u64) {
         match &self.input {

@@ -10,6 +10,7 @@ mod booster;
 mod columns;
 mod link;
 mod model;
+mod narrow;
 mod rows;
 mod score;
 mod shap;

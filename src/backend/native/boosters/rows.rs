@@ -59,7 +59,10 @@ pub(super) fn codes(text: &[String], features: &Features, first: usize, numbers:
             };
             let located = |e: Error| {
                 let e = e.row((first + r) as u64).actual(format!("`{text}`"));
-                features.names.get(column).map_or(e, |name| e.column(name))
+                match features.names.get(column) {
+                    Some(name) => e.column(name),
+                    None => e,
+                }
             };
             numbers.push(number.map_err(located)?);
         }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use super::booster::{Linear, LinearLeaf, Scorer, Trees};
 use super::link::Answer;
+use super::narrow::narrowed;
 use crate::Result;
 use crate::backend::native::trees::{Engine, Engines, Options};
 
@@ -224,7 +225,7 @@ impl Ready {
             Scorer::F32(trees) => Self::F32(one(trees, numbers)?),
             Scorer::Mixed(trees) => Self::F64(one(trees, numbers)?),
             Scorer::F64(trees) => {
-                let forest = trees.forest.narrowed();
+                let forest = narrowed(&trees.forest);
                 let Trees { leaf_numbers, covers, linear, .. } = trees.clone();
                 let twin = Trees { forest, leaf_numbers, covers, linear };
                 Self::F64(Box::new(Twins {
