@@ -7,7 +7,7 @@ mod random;
 mod tensors;
 mod wire;
 
-pub use models::{Promise, exercise, loader, model, operators};
+pub use models::{Promise, booster, exercise, loader, model, operators};
 pub use random::Random;
 pub use tensors::{Bytes, conforming, hostile};
 pub use wire::mutate;

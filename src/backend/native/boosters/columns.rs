@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::booster::{Features, Input};
-use super::rows::{Compared, Given, Rows, codes};
+use super::rows::{Codes, Compared, Given, Rows};
 use crate::backend::native::trees::Number;
 use crate::{Csr, Result};
 
@@ -37,7 +37,7 @@ pub(crate) enum Missing {
 
 impl Missing {
     #[inline(always)]
-    fn apply<T: Number>(self, x: T) -> T {
+    pub(super) fn apply<T: Number>(self, x: T) -> T {
         let next_to_zero = || x.to_f64().abs() <= f64::from(NEXT_TO_ZERO);
         match self {
             Self::NanIsZero if x.is_nan() => T::ZERO,
@@ -74,10 +74,11 @@ pub(super) struct Feed {
     /// The columns in the order of their features, which is how sparse rows are met.
     order: Vec<u32>,
     absent: f64,
+    codes: Codes,
 }
 
 impl Feed {
-    pub(super) fn new(input: Input, absent: f64) -> Self {
+    pub(super) fn new(input: Input, features: &Features, absent: f64) -> Self {
         let (width, direct, order) = match &input {
             Input::Stage(stage) => (stage.sources().len(), false, Vec::new()),
             Input::Columns(columns) => {
@@ -87,7 +88,7 @@ impl Feed {
                 (columns.len(), direct, order)
             }
         };
-        Self { input, width, direct, order, absent }
+        Self { input, width, direct, order, absent, codes: Codes::new(features) }
     }
 
     /// The number of columns that are made.
@@ -108,7 +109,7 @@ impl Feed {
         self.direct
     }
 
-    /// The columns of the rows `from..to`, in `columns`, which is emptied first.
+    /// The columns of the rows `from..to` of `n` features, in `columns`, which is emptied first.
     ///
     /// # Errors
     /// For text that has no meaning, and what a [`Stage`] says.
@@ -116,18 +117,17 @@ impl Feed {
         &self,
         given: Given<'_>,
         (from, to): (usize, usize),
-        features: &Features,
+        n: usize,
         columns: &mut Vec<T>,
     ) -> Result<()> {
         columns.clear();
-        let n = features.count;
         match (given, &self.input) {
             (Given::Dense(rows), Input::Columns(_)) => match rows.slice(from, to, n) {
                 Rows::F32(x) => self.pick(x, n, columns),
                 Rows::F64(x) => self.pick(x, n, columns),
                 Rows::Text(text) => {
                     let mut numbers = Vec::new();
-                    codes(text, features, from, &mut numbers)?;
+                    self.codes.read(text, from, &mut numbers)?;
                     self.pick(&numbers, n, columns);
                 }
             },

@@ -8,6 +8,7 @@
 mod answers;
 mod booster;
 mod columns;
+mod compact;
 mod link;
 mod model;
 mod narrow;
