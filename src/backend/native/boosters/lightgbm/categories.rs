@@ -1,5 +1,6 @@
 //! What text stands for in the columns that were categories of a data frame.
 
+use super::file::File;
 use super::text::{Field, malformed};
 use crate::backend::native::boosters::{Categories, Feature, Unseen};
 use crate::Result;
@@ -24,18 +25,25 @@ fn text(value: &serde_json::Value) -> String {
     }
 }
 
-/// Gives the features their categories. The file has the lists of all columns of the frame that were categories, and
-/// says of which features training made sets; columns with an order of their own are in the first alone. So text has a
-/// meaning where there are as many of the one as of the other.
-pub(super) fn assign(features: &mut [Feature], lists: Vec<Vec<String>>, categorical: &[usize]) -> Option<String> {
-    if lists.len() != categorical.len() || categorical.iter().any(|&f| f >= features.len()) {
+/// Gives the features their categories, or says why it can't.
+///
+/// The file has the lists of all columns of the frame that were categories, and says which features training made sets
+/// of; columns with an order of their own are among the first only, codes given as numbers among the second only. So
+/// text has a meaning where there are as many of the one as of the other and each list has every code of its feature.
+pub(super) fn assign(features: &mut [Feature], lists: Vec<Vec<String>>, file: &File<'_>) -> Option<String> {
+    let fits = |(list, &feature): (&Vec<String>, &usize)| {
+        let codes = file.feature_infos.get(feature).into_iter().flat_map(|info| info.split(':'));
+        feature < features.len() && codes.filter_map(|code| code.parse().ok()).all(|code: i64| code < list.len() as i64)
+    };
+    if lists.len() != file.categorical.len() || !lists.iter().zip(&file.categorical).all(fits) {
         return Some(format!(
-            "the file has categories of {} columns and sets of {}: columns of categories take codes, not text",
+            "the categories of {} columns can't be matched with the {} features that training made sets of; columns of \
+             categories take codes, not text",
             lists.len(),
-            categorical.len()
+            file.categorical.len()
         ));
     }
-    for (known, &feature) in lists.into_iter().zip(categorical) {
+    for (known, &feature) in lists.into_iter().zip(&file.categorical) {
         features[feature].categories = Some(Categories { known, unseen: Unseen::Missing });
     }
     None

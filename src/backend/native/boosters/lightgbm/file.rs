@@ -14,6 +14,8 @@ pub(super) struct File<'f> {
     pub(super) averaged: bool,
     pub(super) feature_names: Vec<&'f str>,
     pub(super) trees: Vec<Tree>,
+    /// What training saw of each feature: `[low:high]` of numbers, `a:b:...` of categories, or `none`. May be empty.
+    pub(super) feature_infos: Vec<&'f str>,
     /// The features that training took for categories.
     pub(super) categorical: Vec<usize>,
     /// The categories of a data frame, as JSON.
@@ -124,17 +126,16 @@ impl<'f> File<'f> {
             averaged: header.average_output.is_some(),
             feature_names,
             trees,
+            feature_infos: header.feature_infos.iter().flat_map(Field::words).collect(),
             categorical: Vec::new(),
             pandas_categorical: None,
             version: header.version.map(|v| v.value),
         };
         file.read_rest(&mut lines);
-        if file.categorical.is_empty()
-            && let Some(infos) = header.feature_infos
-        {
-            // What was trained without parameters in the file says so here: `[low:high]` of numbers, `a:b:...` of sets.
-            let is_set = |(_, info): &(usize, &str)| !info.starts_with('[') && *info != "none";
-            file.categorical = infos.words().enumerate().filter(is_set).map(|(i, _)| i).collect();
+        if file.categorical.is_empty() {
+            // Without parameters in the file, this tells it.
+            let is_set = |(_, info): &(usize, &&str)| !info.starts_with('[') && **info != "none";
+            file.categorical = file.feature_infos.iter().enumerate().filter(is_set).map(|(i, _)| i).collect();
         }
         Ok(file)
     }

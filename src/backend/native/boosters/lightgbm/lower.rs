@@ -33,7 +33,7 @@ pub(super) fn booster(file: &File<'_>) -> Result<Booster> {
     if let Some(field) = &file.pandas_categorical {
         let lists = categories::lists(field)?;
         if !lists.is_empty() {
-            notes.extend(categories::assign(&mut features, lists, &file.categorical));
+            notes.extend(categories::assign(&mut features, lists, file));
         }
     }
     if matches!(task, Task::Binary { .. } | Task::Multiclass { .. }) {

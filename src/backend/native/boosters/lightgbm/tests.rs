@@ -2,74 +2,8 @@ use super::file::File;
 use super::tree::{Decision, Missing};
 use crate::{Error, ErrorKind, Limits};
 
-const MODEL: &str = "tree
-version=v4
-num_class=1
-num_tree_per_iteration=1
-label_index=0
-max_feature_idx=2
-objective=binary sigmoid:1
-feature_names=age plan größe
-feature_infos=[18:90] 0:1:2 none
-tree_sizes=300 200
-
-Tree=0
-num_leaves=4
-num_cat=1
-split_feature=0 1 2
-split_gain=3 2 1
-threshold=31.500000000000004 0 -1e-35
-decision_type=2 1 10
-left_child=1 -1 -3
-right_child=2 -2 -4
-leaf_value=-0.25 0.5 1e-05 2
-leaf_weight=1 2 3 4
-leaf_count=10 20 30 40
-internal_value=0 0 0
-internal_weight=0 0 0
-internal_count=100 30 70
-cat_boundaries=0 2
-cat_threshold=5 1
-is_linear=0
-shrinkage=0.1
-
-
-Tree=1
-num_leaves=1
-num_cat=0
-split_feature=
-split_gain=
-threshold=
-decision_type=
-left_child=
-right_child=
-leaf_value=0.125
-leaf_weight=
-leaf_count=100
-internal_value=
-internal_weight=
-internal_count=
-is_linear=1
-leaf_const=0.5
-num_features=2
-leaf_features=0 2  
-leaf_coeff=1.5 -2  
-shrinkage=1
-
-
-end of trees
-
-feature_importances:
-age=1
-
-parameters:
-[boosting: gbdt]
-[categorical_feature: 1]
-
-end of parameters
-
-pandas_categorical:[[\"free\", 2, true]]
-";
+/// Two trees with all that a file can hold: a set of categories, a linear leaf, text that stands for codes.
+const MODEL: &str = include_str!("small.txt");
 
 fn read(text: &str) -> Result<File<'_>, Error> {
     File::read(text.as_bytes(), &Limits::default())
