@@ -2,7 +2,7 @@
 
 use super::file::File;
 use super::text::{Field, malformed};
-use crate::backend::native::boosters::{Categories, Feature, Unseen};
+use crate::backend::native::boosters::{Categories, Unseen};
 use crate::Result;
 
 /// The categories of each categorical column of the data frame, in the order of the columns.
@@ -25,18 +25,19 @@ fn text(value: &serde_json::Value) -> String {
     }
 }
 
-/// Gives the features their categories, or says why it can't.
+/// The categories of each feature that has any, or why that can't be said.
 ///
 /// The file has the lists of all columns of the frame that were categories, and says which features training made sets
 /// of; columns with an order of their own are among the first only, codes given as numbers among the second only. So
 /// text has a meaning where there are as many of the one as of the other and each list has every code of its feature.
-pub(super) fn assign(features: &mut [Feature], lists: Vec<Vec<String>>, file: &File<'_>) -> Option<String> {
+pub(super) fn of_features(lists: Vec<Vec<String>>, file: &File<'_>) -> Result<Vec<Option<Categories>>, String> {
+    let mut of_features = vec![None; file.feature_names.len()];
     let fits = |(list, &feature): (&Vec<String>, &usize)| {
         let codes = file.feature_infos.get(feature).into_iter().flat_map(|info| info.split(':'));
-        feature < features.len() && codes.filter_map(|code| code.parse().ok()).all(|code: i64| code < list.len() as i64)
+        feature < file.feature_names.len() && codes.filter_map(|code| code.parse().ok()).all(|code: i64| code < list.len() as i64)
     };
     if lists.len() != file.categorical.len() || !lists.iter().zip(&file.categorical).all(fits) {
-        return Some(format!(
+        return Err(format!(
             "the categories of {} columns can't be matched with the {} features that training made sets of; columns of \
              categories take codes, not text",
             lists.len(),
@@ -44,7 +45,7 @@ pub(super) fn assign(features: &mut [Feature], lists: Vec<Vec<String>>, file: &F
         ));
     }
     for (known, &feature) in lists.into_iter().zip(&file.categorical) {
-        features[feature].categories = Some(Categories { known, unseen: Unseen::Missing });
+        of_features[feature] = Some(Categories { known, unseen: Unseen::Missing });
     }
-    None
+    Ok(of_features)
 }

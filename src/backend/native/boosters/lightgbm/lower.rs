@@ -11,7 +11,7 @@ use super::tree::{Missing as Rule, Tree};
 use super::{categories, objective};
 use crate::Result;
 use crate::backend::native::boosters::{
-    Booster, Column, Feature, Input, LinearLeaf, Missing, Scorer, Task, Trees,
+    Booster, Column, Features, Input, LinearLeaf, Missing, Scorer, Task, Trees,
 };
 use crate::backend::native::trees::{Branch, Forest, Mode, Node, Vote};
 
@@ -24,8 +24,11 @@ const ZERO: f64 = 1e-35_f32 as f64;
 /// Those of [`objective::objective`] and [`categories::lists`].
 pub(super) fn booster(file: &File<'_>) -> Result<Booster> {
     let (link, task) = objective::objective(file.objective.as_ref(), file.targets)?;
-    let mut features: Vec<Feature> =
-        file.feature_names.iter().map(|&name| Feature { name: name.to_owned(), categories: None }).collect();
+    let mut features = Features {
+        count: file.feature_names.len(),
+        names: file.feature_names.iter().map(|&name| name.to_owned()).collect(),
+        categories: Vec::new(),
+    };
     let mut notes = Vec::new();
     if let Some(version) = file.version {
         notes.push(format!("written as version {version} of the format"));
@@ -33,7 +36,10 @@ pub(super) fn booster(file: &File<'_>) -> Result<Booster> {
     if let Some(field) = &file.pandas_categorical {
         let lists = categories::lists(field)?;
         if !lists.is_empty() {
-            notes.extend(categories::assign(&mut features, lists, file));
+            match categories::of_features(lists, file) {
+                Ok(of_features) => features.categories = of_features,
+                Err(why_not) => notes.push(why_not),
+            }
         }
     }
     if matches!(task, Task::Binary { .. } | Task::Multiclass { .. }) {
@@ -72,7 +78,8 @@ impl Columns {
         for tree in &file.trees {
             for (&feature, decision) in tree.features.iter().zip(&tree.decisions) {
                 let zero = !decision.categorical && decision.missing == Rule::Zero;
-                if zero { &mut as_zero } else { &mut as_is }[feature as usize] = true;
+                let asked = if zero { &mut as_zero } else { &mut as_is };
+                asked[feature as usize] = true;
             }
             tree.linear.iter().flat_map(|l| &l.features).for_each(|&f| as_is[f as usize] = true);
         }
