@@ -81,7 +81,13 @@ impl Case<'_> {
                 wrong.push(format!("{} {what}{bits}: {} numbers, expected {}", self.name, got.len(), expected.len()));
             } else if let Some(at) = far {
                 let all = got.iter().zip(expected).filter(|(g, e)| !near(**g, **e, tolerance)).count();
-                wrong.push(format!("{} {what}{bits}: {all} of {}; at {at} {} for {}", self.name, got.len(), got[at], expected[at]));
+                wrong.push(format!(
+                    "{} {what}{bits}: {all} of {}; at {at} {} for {}",
+                    self.name,
+                    got.len(),
+                    got[at],
+                    expected[at]
+                ));
             }
         };
         hold("predict", &got, &predict, 1e-12);

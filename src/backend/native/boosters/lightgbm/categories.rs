@@ -2,8 +2,8 @@
 
 use super::file::File;
 use super::text::{Field, malformed};
-use crate::backend::native::boosters::{Categories, Unseen};
 use crate::Result;
+use crate::backend::native::boosters::{Categories, Unseen};
 
 /// The categories of each categorical column of the data frame, in the order of the columns.
 ///
@@ -34,7 +34,8 @@ pub(super) fn of_features(lists: Vec<Vec<String>>, file: &File<'_>) -> Result<Ve
     let mut of_features = vec![None; file.feature_names.len()];
     let fits = |(list, &feature): (&Vec<String>, &usize)| {
         let codes = file.feature_infos.get(feature).into_iter().flat_map(|info| info.split(':'));
-        feature < file.feature_names.len() && codes.filter_map(|code| code.parse().ok()).all(|code: i64| code < list.len() as i64)
+        feature < file.feature_names.len()
+            && codes.filter_map(|code| code.parse().ok()).all(|code: i64| code < list.len() as i64)
     };
     if lists.len() != file.categorical.len() || !lists.iter().zip(&file.categorical).all(fits) {
         return Err(format!(

@@ -179,8 +179,11 @@ fn trees<'f>(
             let tree = Tree::read(lines, features).map_err(|e| e.within(format_args!("tree {number}")))?;
             nodes = nodes.saturating_add(tree.leaf_values.len() + tree.features.len());
             if nodes > limits.max_elements.min(u32::MAX as usize) {
-                return Err(Error::new(ErrorKind::LimitExceeded, "the trees have more nodes than a model may have elements")
-                    .expected(format!("at most {}", limits.max_elements)));
+                return Err(Error::new(
+                    ErrorKind::LimitExceeded,
+                    "the trees have more nodes than a model may have elements",
+                )
+                .expected(format!("at most {}", limits.max_elements)));
             }
             trees.push(tree);
         }
@@ -199,7 +202,9 @@ fn trees<'f>(
             let found = trees.len();
             Err(malformed(
                 lines.number,
-                format_args!("the file has {found} trees, and `tree_sizes` lists {count}; it is truncated or was edited"),
+                format_args!(
+                    "the file has {found} trees, and `tree_sizes` lists {count}; it is truncated or was edited"
+                ),
             ))
         }
         _ => Ok(trees),

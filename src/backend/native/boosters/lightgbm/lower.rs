@@ -10,9 +10,7 @@ use super::file::File;
 use super::tree::{Missing as Rule, Tree};
 use super::{categories, objective};
 use crate::Result;
-use crate::backend::native::boosters::{
-    Booster, Column, Features, Input, LinearLeaf, Missing, Scorer, Task, Trees,
-};
+use crate::backend::native::boosters::{Booster, Column, Features, Input, LinearLeaf, Missing, Scorer, Task, Trees};
 use crate::backend::native::trees::{Branch, Forest, Mode, Node, Vote};
 
 /// The number up to which numbers count as zero. The library writes it as f32.

@@ -21,17 +21,49 @@ pub(super) fn objective(field: Option<&Field<'_>>, targets: usize) -> Result<(Li
     let labels = Labels::Count(targets.max(2));
     let cut = Cut::Probability(0.5);
     match name {
-        "regression" | "regression_l2" | "mean_squared_error" | "mse" | "l2" | "l2_root" | "root_mean_squared_error"
-        | "rmse" | "regression_l1" | "mean_absolute_error" | "l1" | "mae" | "quantile" | "fair" | "mape"
+        "regression"
+        | "regression_l2"
+        | "mean_squared_error"
+        | "mse"
+        | "l2"
+        | "l2_root"
+        | "root_mean_squared_error"
+        | "rmse"
+        | "regression_l1"
+        | "mean_absolute_error"
+        | "l1"
+        | "mae"
+        | "quantile"
+        | "fair"
+        | "mape"
         | "mean_absolute_percentage_error"
             if has_sqrt =>
         {
             one(Link::SignedSquare)
         }
-        "regression" | "regression_l2" | "mean_squared_error" | "mse" | "l2" | "l2_root" | "root_mean_squared_error"
-        | "rmse" | "regression_l1" | "mean_absolute_error" | "l1" | "mae" | "quantile" | "fair" | "mape"
-        | "mean_absolute_percentage_error" | "huber" | "lambdarank" | "rank_xendcg" | "xendcg" | "xe_ndcg"
-        | "xe_ndcg_mart" | "xendcg_mart" => one(Link::Identity),
+        "regression"
+        | "regression_l2"
+        | "mean_squared_error"
+        | "mse"
+        | "l2"
+        | "l2_root"
+        | "root_mean_squared_error"
+        | "rmse"
+        | "regression_l1"
+        | "mean_absolute_error"
+        | "l1"
+        | "mae"
+        | "quantile"
+        | "fair"
+        | "mape"
+        | "mean_absolute_percentage_error"
+        | "huber"
+        | "lambdarank"
+        | "rank_xendcg"
+        | "xendcg"
+        | "xe_ndcg"
+        | "xe_ndcg_mart"
+        | "xendcg_mart" => one(Link::Identity),
         "poisson" | "gamma" | "tweedie" => one(Link::Exp),
         "cross_entropy" | "xentropy" => one(Link::Logistic { k: 1.0 }),
         "cross_entropy_lambda" | "xentlambda" => one(Link::Softplus),

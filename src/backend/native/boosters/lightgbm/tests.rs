@@ -39,11 +39,17 @@ fn reads_what_the_file_says() {
     );
     assert_eq!(first.children, [(1, 2), (-1, -2), (-3, -4)]);
     assert_eq!(first.leaf_values, [-0.25, 0.5, 1e-5, 2.0]);
-    assert_eq!((first.leaf_counts.as_slice(), first.node_counts.as_slice()), ([10, 20, 30, 40].as_slice(), [100, 30, 70].as_slice()));
+    assert_eq!(
+        (first.leaf_counts.as_slice(), first.node_counts.as_slice()),
+        ([10, 20, 30, 40].as_slice(), [100, 30, 70].as_slice())
+    );
     assert_eq!((first.set_bounds.as_slice(), first.set_words.as_slice()), ([0, 2].as_slice(), [5, 1].as_slice()));
     let linear = second.linear.as_ref().unwrap();
     assert_eq!((linear.constants.as_slice(), linear.counts.as_slice()), ([0.5].as_slice(), [2].as_slice()));
-    assert_eq!((linear.features.as_slice(), linear.coefficients.as_slice()), ([0, 2].as_slice(), [1.5, -2.0].as_slice()));
+    assert_eq!(
+        (linear.features.as_slice(), linear.coefficients.as_slice()),
+        ([0, 2].as_slice(), [1.5, -2.0].as_slice())
+    );
 }
 
 #[test]
@@ -81,34 +87,62 @@ fn a_file_that_ends_early_is_refused_wherever_it_ends() {
 fn errors_name_the_tree_and_the_line() {
     let mut wrong = Vec::new();
     for (from, to, expected) in [
-        ("num_leaves=4", "num_leaves=2147483647", "tree 0: line 21: `leaf_value` holds 4 numbers where the tree needs 2147483647"),
-        ("num_leaves=4", "num_leaves=2147483648", "tree 0: line 13: `num_leaves` holds `2147483648` where a whole number that fits i32 must stand"),
+        (
+            "num_leaves=4",
+            "num_leaves=2147483647",
+            "tree 0: line 21: `leaf_value` holds 4 numbers where the tree needs 2147483647",
+        ),
+        (
+            "num_leaves=4",
+            "num_leaves=2147483648",
+            "tree 0: line 13: `num_leaves` holds `2147483648` where a whole number that fits i32 must stand",
+        ),
         ("num_leaves=4", "num_leaves=0", "`num_leaves` is 0"),
         ("num_leaves=4", "num_leaves=-7", "`num_leaves` is -7"),
         ("num_leaves=4\n", "", "tree 0: line 30: the key `num_leaves` is missing above"),
         ("leaf_value=0.125\n", "", "tree 1: line 53: the key `leaf_value` is missing above"),
         ("left_child=1 -1 -3\n", "", "the key `left_child` is missing"),
         ("num_leaves=4", "num_leaves=4\nnum_leaves=4", "line 14: `num_leaves` was given before, on line 13"),
-        ("left_child=1 -1 -3", "left_child=1 -1 0", "line 19: `left_child` is 0 at node 2, which has another parent already"),
+        (
+            "left_child=1 -1 -3",
+            "left_child=1 -1 0",
+            "line 19: `left_child` is 0 at node 2, which has another parent already",
+        ),
         ("left_child=1 -1 -3", "left_child=2 -1 -3", "`right_child` is 2 at node 0, which has another parent already"),
         ("left_child=1 -1 -3", "left_child=1 -1 -5", "`left_child` is -5 at node 2, which is out of range"),
         ("left_child=1 -1 -3", "left_child=1 -1 3", "`left_child` is 3 at node 2, which is out of range"),
         ("left_child=1 -1 -3", "left_child=1 -2147483648 -3", "out of range"),
-        ("left_child=1 -1 -3\nright_child=2 -2 -4", "left_child=-1 2 1\nright_child=-2 -3 -4", "leave 4 nodes and leaves without a parent"),
+        (
+            "left_child=1 -1 -3\nright_child=2 -2 -4",
+            "left_child=-1 2 1\nright_child=-2 -3 -4",
+            "leave 4 nodes and leaves without a parent",
+        ),
         ("split_feature=0 1 2", "split_feature=0 1 3", "line 15: `split_feature` names the feature 3, and a row has 3"),
-        ("split_feature=0 1 2", "split_feature=0 1 -1", "`split_feature` holds `-1` where a whole number that fits u32 must stand"),
+        (
+            "split_feature=0 1 2",
+            "split_feature=0 1 -1",
+            "`split_feature` holds `-1` where a whole number that fits u32 must stand",
+        ),
         ("split_feature=0 1 2", "split_feature=0 1", "`split_feature` holds 2 numbers where the tree needs 3"),
         ("split_feature=0 1 2", "split_feature=0 1 2 0", "`split_feature` holds more than the 3 numbers"),
         ("31.500000000000004", "nan", "line 17: `threshold` is NaN at node 0"),
         ("31.500000000000004", "31,5", "`threshold` holds `31,5` where a number with a decimal point must stand"),
-        ("threshold=31.500000000000004 0 ", "threshold=31.500000000000004 1 ", "`threshold` names the set 1 at node 1, and there are 1"),
+        (
+            "threshold=31.500000000000004 0 ",
+            "threshold=31.500000000000004 1 ",
+            "`threshold` names the set 1 at node 1, and there are 1",
+        ),
         ("threshold=31.500000000000004 0 ", "threshold=31.500000000000004 0.5 ", "names the set 0.5"),
         ("decision_type=2 1 10", "decision_type=2 1 300", "`decision_type` holds `300`"),
         ("cat_boundaries=0 2", "cat_boundaries=0 3", "`cat_threshold` holds 2 numbers where the tree needs 3"),
-        ("cat_boundaries=0 2", "cat_boundaries=0 4294967295", "`cat_threshold` holds 2 numbers where the tree needs 4294967295"),
+        (
+            "cat_boundaries=0 2",
+            "cat_boundaries=0 4294967295",
+            "`cat_threshold` holds 2 numbers where the tree needs 4294967295",
+        ),
         ("cat_boundaries=0 2", "cat_boundaries=2 0", "`cat_boundaries` must rise from 0"),
         ("num_cat=1", "num_cat=2147483647", "`cat_boundaries` holds 2 numbers where the tree needs 2147483648"),
-        ("num_features=2", "num_features=3", "tree 1: line 48: `leaf_features` holds 2 numbers where the tree needs 3"),
+        ("num_features=2", "num_features=3", "tree 1: line 51: `leaf_features` holds 2 numbers where the tree needs 3"),
         ("num_features=2", "num_features=18446744073709551615", "`leaf_features` holds 2 numbers"),
         ("leaf_features=0 2", "leaf_features=0 9", "`leaf_features` names the feature 9"),
         ("leaf_coeff=1.5 -2", "leaf_coeff=1.5", "`leaf_coeff` holds 1 numbers"),
@@ -116,10 +150,18 @@ fn errors_name_the_tree_and_the_line() {
         ("Tree=1", "Tree=2", "line 33: `Tree=1` or `end of trees` must stand here"),
         ("Tree=1", "some text", "`Tree=1` or `end of trees` must stand here"),
         ("num_class=1", "num_class=3", "line 3: `num_class` is 3, and `num_tree_per_iteration` is 1"),
-        ("num_class=1\nnum_tree_per_iteration=1", "num_class=3\nnum_tree_per_iteration=3", "2 trees don't make whole iterations of 3"),
+        (
+            "num_class=1\nnum_tree_per_iteration=1",
+            "num_class=3\nnum_tree_per_iteration=3",
+            "2 trees don't make whole iterations of 3",
+        ),
         ("num_class=1", "num_class=0", "`num_class` is 0, and must be at least 1"),
         ("num_class=1\n", "", "line 11: the key `num_class` is missing above"),
-        ("max_feature_idx=2", "max_feature_idx=2147483647", "`feature_names` holds 3 names, and `max_feature_idx` says 2147483648"),
+        (
+            "max_feature_idx=2",
+            "max_feature_idx=2147483647",
+            "`feature_names` holds 3 names, and `max_feature_idx` says 2147483648",
+        ),
         ("max_feature_idx=2", "max_feature_idx=-1", "`max_feature_idx` is -1"),
         ("max_feature_idx=2\n", "", "`max_feature_idx` is missing"),
         ("age plan größe", "age plan", "`feature_names` holds 2 names"),

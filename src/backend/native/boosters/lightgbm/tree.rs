@@ -224,7 +224,9 @@ impl Tree {
         }
         if reached < seen.len() {
             let lost = seen.len() - reached;
-            return Err(left.malformed(format_args!("and `right_child` leave {lost} nodes and leaves without a parent")));
+            return Err(
+                left.malformed(format_args!("and `right_child` leave {lost} nodes and leaves without a parent"))
+            );
         }
         Ok(())
     }
