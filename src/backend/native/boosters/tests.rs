@@ -77,7 +77,7 @@ fn booster(trees: Trees<f64, f64>, features: usize) -> Booster {
         absent: 0.0,
         base: (0..trees.forest.targets).map(|t| t as f64 + 0.25).collect(),
         scorer: Scorer::F64(trees),
-        divisor: 2.0,
+        divisor: 1.0,
         link: Link::Identity,
         task: Task::Regression,
         notes: vec![],
@@ -139,9 +139,9 @@ fn contributions_are_shapley_values() {
                 let got = &got[target * (FEATURES + 1)..(target + 1) * (FEATURES + 1)];
                 let expected = shapley(&trees, target as u32, FEATURES as u32, &row);
                 for (got, expected) in got.iter().zip(&expected) {
-                    assert!((got - expected / 2.0).abs() < 1e-13, "{got} for {expected}");
+                    assert!((got - expected).abs() < 1e-13, "{got} for {expected}");
                 }
-                let margin = game(&trees, target as u32, u32::MAX, &row) / 2.0 + booster.base[target];
+                let margin = game(&trees, target as u32, u32::MAX, &row) + booster.base[target];
                 assert!((got.iter().sum::<f64>() - margin).abs() <= 1e-12 * margin.abs());
             }
         }
@@ -182,7 +182,7 @@ fn contributions_of_deep_trees_sum_to_the_margin() {
         let mut got = vec![0.0; explainer.len()];
         explainer.explain(Block::F64(&row), FEATURES, &mut got);
         let leaf = oracle::leaf(&chain.forest, 0, &row);
-        let margin = chain.forest.votes_of(leaf)[0].weight / 2.0 + 0.25;
+        let margin = chain.forest.votes_of(leaf)[0].weight + 0.25;
         let sum: f64 = got.iter().sum();
         assert!((sum - margin).abs() <= 1e-9 * margin.abs(), "{sum} for {margin}");
     }
