@@ -8,7 +8,7 @@ use std::fs;
 use std::sync::{Arc, OnceLock};
 
 use modelberth::ndarray::{Array2, ArrayD};
-use modelberth::table::read_npz;
+use modelberth::table::{TableOptions, TableReader, read_npz};
 use modelberth::{Csr, DType, ErrorKind, Loader, Model, ModelExt, Tensor, Tensors};
 
 use common::data;
@@ -92,7 +92,10 @@ fn the_zoo() {
         let golden = read_npz(&fs::read(data(&format!("zoo/{name}.npz"))).unwrap()).unwrap();
         let model = Loader::new().load(data(&format!("zoo/{name}.{extension}"))).unwrap();
         let answers = model.predict_array(golden.tensor("in:x").unwrap().as_view()).unwrap();
-        let far = distance(&library_answer(name.trim_start_matches("xgb_multi"), &answers), &numbers(golden.tensor("src:predict").unwrap()));
+        let far = distance(
+            &library_answer(name.trim_start_matches("xgb_multi"), &answers),
+            &numbers(golden.tensor("src:predict").unwrap()),
+        );
         assert!(far < 1e-6, "{name}.{extension}: {far:e}");
     }
 }
@@ -122,7 +125,8 @@ fn trees_are_summed_bit_for_bit() {
         // What begins with a transformed base score may differ by its last bit.
         let raw = entry(&format!("{case}/raw"));
         let same = answers.get::<f32>("raw").unwrap().iter().eq(raw.view::<f32>().unwrap().iter());
-        (same || distance(&numbers(answers.tensor("raw").unwrap()), &numbers(&raw)) > 1e-6).then_some(f64::from(u8::from(!same)))
+        (same || distance(&numbers(answers.tensor("raw").unwrap()), &numbers(&raw)) > 1e-6)
+            .then_some(f64::from(u8::from(!same)))
     });
 }
 
@@ -228,7 +232,10 @@ fn one_row_is_answered_like_many() {
             for (name, answer) in alone.iter() {
                 let expected = together.tensor(name).unwrap().rows(i..i + 1).unwrap().into_owned();
                 let (got, expected) = (numbers(answer), numbers(&expected));
-                assert!(got.iter().zip(&expected).all(|(g, e)| g.to_bits() == e.to_bits()), "{case}: {got:?} for {expected:?}");
+                assert!(
+                    got.iter().zip(&expected).all(|(g, e)| g.to_bits() == e.to_bits()),
+                    "{case}: {got:?} for {expected:?}"
+                );
             }
         }
     }
@@ -238,4 +245,20 @@ fn one_row_is_answered_like_many() {
 fn the_best_iteration_is_said() {
     let notes = model("early", &[]).describe().notes;
     assert!(notes.iter().any(|n| n.contains("best iteration")), "{notes:?}");
+}
+
+#[test]
+fn tables_may_hold_categories_as_text() {
+    let case = "categories_mixed";
+    let model = model(case, &["raw"]);
+    let text = entry(&format!("{case}/text"));
+    let text = text.view::<String>().unwrap();
+    let mut csv = "size,colour,number\n".to_owned();
+    for row in text.outer_iter() {
+        csv.push_str(&format!("{},{},{}\n", row[2], row[1], row[0]));
+    }
+    let reader = TableReader::from_bytes("t.csv", csv, model.signature(), &TableOptions::default()).unwrap();
+    let answers = model.predict_batch(&reader.read_all().unwrap()).unwrap();
+    let far = distance(&numbers(answers.tensor("raw").unwrap()), &numbers(&entry(&format!("{case}/of_text"))));
+    assert!(far < 1e-6, "{far:e}");
 }

@@ -114,11 +114,10 @@ fn category(text: &str, codes: &HashMap<String, u32>, categories: &Categories) -
         (Some(&code), _) => Ok(code.into()),
         (None, _) if text.is_empty() => Ok(f64::NAN),
         (None, Unseen::Missing) => Ok(f64::NAN),
-        (None, Unseen::Refused) => Err(Error::new(
-            ErrorKind::InvalidValue,
-            "the model was trained without this category",
-        )
-        .expected(known(&categories.known))),
+        (None, Unseen::Refused) => {
+            Err(Error::new(ErrorKind::InvalidValue, "the model was trained without this category")
+                .expected(known(&categories.known)))
+        }
     }
 }
 

@@ -251,8 +251,11 @@ impl Plan<'_> {
         self.levels = self.levels.max(self.path.len());
         // A forest may share nodes, which could be exponentially many when each is written out.
         if self.path.len() >= MOST_LEVELS || self.nodes.len() > self.forest.nodes.len() {
-            return Err(Error::new(ErrorKind::LimitExceeded, "a tree is too deep for contributions, or shares its nodes")
-                .expected(format!("at most {MOST_LEVELS} levels")));
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                "a tree is too deep for contributions, or shares its nodes",
+            )
+            .expected(format!("at most {MOST_LEVELS} levels")));
         }
         let Node::Branch(branch) = &self.forest.nodes[node as usize] else {
             self.nodes.push((Place::Leaf(0.0), node));

@@ -22,7 +22,9 @@ pub(super) fn booster(document: &Value, format: &'static str, limits: &Limits) -
         let count = params.count(key, otherwise)?;
         if count > most {
             let message = format!("`{key}` is larger than is allowed");
-            return Err(Error::new(ErrorKind::LimitExceeded, message).expected(format!("at most {most}")).actual(count));
+            return Err(Error::new(ErrorKind::LimitExceeded, message)
+                .expected(format!("at most {most}"))
+                .actual(count));
         }
         Ok(count)
     };
@@ -30,7 +32,8 @@ pub(super) fn booster(document: &Value, format: &'static str, limits: &Limits) -
     let most = limits.max_elements.min(MOST_TARGETS);
     let targets = bounded("num_class", 0, most)?.max(bounded("num_target", 1, most)?).max(1);
     let name = learner.need("objective")?.text("name")?;
-    let Objective { link, task, margin } = objective(name, targets, version.map_or((0, 0), |[major, minor, _]| (major, minor)))?;
+    let Objective { link, task, margin } =
+        objective(name, targets, version.map_or((0, 0), |[major, minor, _]| (major, minor)))?;
     let mut base: Vec<f64> = base(params, targets)?.into_iter().map(|b| margin.of(b as f32).into()).collect();
     let gradient = learner.need("gradient_booster")?;
     let kind = gradient.text("name")?;
@@ -114,7 +117,8 @@ fn ensemble(
     let all = model.list("trees")?;
     let groups = model.numbers("tree_info")?;
     let declared = model.get("gbtree_model_param").map_or(Ok(all.len()), |p| p.count("num_trees", all.len()))?;
-    let lengths = [("num_trees", declared), ("tree_info", groups.len()), ("weight_drop", weights.map_or(all.len(), <[_]>::len))];
+    let lengths =
+        [("num_trees", declared), ("tree_info", groups.len()), ("weight_drop", weights.map_or(all.len(), <[_]>::len))];
     for (key, length) in lengths {
         if length != all.len() {
             return Err(malformed(key, "does not agree with the number of trees").expected(all.len()).actual(length));

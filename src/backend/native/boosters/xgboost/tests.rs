@@ -147,7 +147,10 @@ fn what_is_not_known_is_named() {
 
 #[test]
 fn numbers_that_json_has_no_form_for_are_read() {
-    let text = model().to_string().replace("[0.5,-1.0,2.0]", "[NaN, -Infinity,Infinity]").replace("\"a\"", "\"NaN \\\" Infinity\"");
+    let text = model()
+        .to_string()
+        .replace("[0.5,-1.0,2.0]", "[NaN, -Infinity,Infinity]")
+        .replace("\"a\"", "\"NaN \\\" Infinity\"");
     let booster = read_json(text.as_bytes(), &Limits::default()).unwrap();
     assert_eq!(booster.features.names[0], "NaN \" Infinity");
     // Nothing is below NaN.
