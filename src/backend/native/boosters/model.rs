@@ -222,12 +222,18 @@ impl<W: Answer> BoosterModel<W> {
     fn answer(&self, tensor: &Tensor<'_>, lead: &[usize]) -> Result<Tensors<'static>> {
         let given = Given::of(tensor)?;
         let m = lead.first().copied().unwrap_or(1);
-        let mut parts = self.pool.split(m, |range| self.run(given, range)).map_err(|e| e.tensor(answers::INPUT))?;
-        let more = parts.split_off(1);
-        let mut whole = parts.pop().expect("there is at least one range");
-        for part in more {
-            whole.iter_mut().zip(part).for_each(|(all, more)| all.append(more));
-        }
+        let located = |e: Error| e.tensor(answers::INPUT);
+        let whole = if lead.is_empty() {
+            self.run(given, 0..1).map_err(located)?
+        } else {
+            let mut parts = self.pool.split(m, |range| self.run(given, range)).map_err(located)?;
+            let more = parts.split_off(1);
+            let mut whole = parts.pop().expect("there is at least one range");
+            for part in more {
+                whole.iter_mut().zip(part).for_each(|(all, more)| all.append(more));
+            }
+            whole
+        };
         let specs = self.signature.outputs();
         let mut answers = Tensors::with_capacity(specs.len());
         for (spec, elements) in specs.iter().zip(whole) {
