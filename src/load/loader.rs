@@ -3,7 +3,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{Format, Limits, Source};
+use super::{Format, Limits, Source, TreeEngine};
 use crate::{Artifact, Error, ErrorKind, Model, Result};
 
 /// What turns a file into a model.
@@ -117,11 +117,19 @@ pub struct Loader {
     pub(crate) limits: Limits,
     pub(crate) outputs: Option<Vec<String>>,
     pub(crate) cast: bool,
+    pub(crate) tree_engine: TreeEngine,
 }
 
 impl Default for Loader {
     fn default() -> Self {
-        Self { backend: None, threads: 1, limits: Limits::default(), outputs: None, cast: false }
+        Self {
+            backend: None,
+            threads: 1,
+            limits: Limits::default(),
+            outputs: None,
+            cast: false,
+            tree_engine: TreeEngine::Auto,
+        }
     }
 }
 
@@ -164,6 +172,13 @@ impl Loader {
     #[must_use]
     pub fn cast(mut self, cast: bool) -> Self {
         self.cast = cast;
+        self
+    }
+
+    /// Scores tree ensembles with this engine, where it can take the trees.
+    #[must_use]
+    pub fn tree_engine(mut self, engine: TreeEngine) -> Self {
+        self.tree_engine = engine;
         self
     }
 
