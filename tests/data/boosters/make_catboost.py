@@ -13,8 +13,8 @@ wrote it (without white space and, but for two of them, what only the training n
 | `prediction` | what `predict` gives by default for a regressor or ranker, where that is not raw |
 | `probabilities` | `predict(prediction_type="Probability")` of a classifier |
 | `label` | `predict(prediction_type="Class")` of a classifier |
-| `leaf` | `calc_leaf_indexes` of the model loaded from the file |
-| `contributions` | `get_feature_importance(type="ShapValues")` for the first rows; features in the order of the training data, then the expected value |
+| `leaf` | `calc_leaf_indexes` |
+| `contributions` | `get_feature_importance(type="ShapValues")` for the last rows; features in the order of the training data, then the expected value |
 | `order` | the place of each column of `contributions` in [float features, categorical features] |
 
 Half of the rows are drawn like the training data; the others sit on borders of the model and one ulp beside them, or
@@ -29,7 +29,7 @@ import catboost as cb
 import numpy as np
 import pandas as pd
 
-ROWS, SHAP_ROWS = 80, 8
+ROWS, SHAP_ROWS = 72, 6
 rng = np.random.default_rng(20261127)
 np.seterr(over="ignore")
 
@@ -201,14 +201,18 @@ def case(name, loss, target, *, kind="regressor", train=500, columns=4, nan=True
         prediction = model.predict(ask)
         if not np.array_equal(prediction, arrays["raw"]):
             arrays["prediction"] = prediction
-    # Leaves have other numbers in trees of other shapes once the file was read again.
     again = cb.CatBoost()
     again.load_model("/tmp/catboost_case.json", format="json")
-    leaf = again.calc_leaf_indexes(ask)
+    # `load_model` cuts sums of the target down to whole numbers, and what is refused is not in the file.
+    if not name.startswith("refused") and "TargetMeanValue" not in whole:
+        assert np.allclose(again.predict(ask, prediction_type="RawFormulaVal"), arrays["raw"], rtol=1e-13, atol=1e-13), name
+    # The file numbers the leaves of trees of other shapes anew, and gives them other weights than the model has.
+    same = model if "oblivious_trees" in document else again
+    leaf = same.calc_leaf_indexes(ask)
     arrays["leaf"] = leaf.astype(np.uint8 if leaf.max(initial=0) < 256 else np.uint16)
     first = cb.Pool(frame(xt[-SHAP_ROWS:], None if ct is None else ct[-SHAP_ROWS:], order) if names else xt[-SHAP_ROWS:], cat_features=text or None)
     try:
-        arrays["contributions"] = model.get_feature_importance(first, type="ShapValues")
+        arrays["contributions"] = same.get_feature_importance(first, type="ShapValues")
         flat = [f"f{j}" for j in range(columns)] + [f"c{j}" for j in range(4 if cats else 0)]
         arrays["order"] = np.array([flat.index(n) for n in order], dtype=np.int32)
     except cb.CatBoostError as error:
@@ -289,8 +293,8 @@ case("one_hot_lossguide", "RMSE", identity, cats=True, one_hot_max_size=120, gro
 case("ctr_default", "Logloss", words, kind="classifier", cats=True, iterations=10, depth=5)
 case("ctr_default_rmse", "RMSE", identity, cats=True, iterations=10, f32=True)
 case("ctr_multiclass", "MultiClass", three, kind="classifier", cats=True)
-case("ctr_multi_rmse", "MultiRMSE", several, cats=True)
-case("ctr_multi_logloss", "MultiLogloss", flags, kind="classifier", cats=True)
+case("ctr_multi_rmse", "MultiRMSE", several, cats=True, simple_ctr=["Counter"], one_hot_max_size=4)
+case("ctr_survival_aft", "SurvivalAft:dist=Normal;scale=1.5", lambda s: np.stack([positive(s), positive(s) + (rng.random(len(s)) < 0.6)], 1), cats=True)
 case("ctr_poisson", "Poisson", counts, cats=True)
 case("ctr_ranker", "YetiRank", grades, kind="ranker", groups=True, cats=True)
 for policy in ("SymmetricTree", "Depthwise", "Lossguide"):
@@ -321,6 +325,9 @@ case("ctr_float_target_mean", "RMSE", lambda s: np.round(s), max_ctr_complexity=
 # Two tables of one type over other classes of the target: the file keeps one of them, so this one is refused.
 case("refused_two_targets", "RMSE", identity, max_ctr_complexity=1, **every,
      simple_ctr=["Borders:TargetBorderCount=3", "Borders:TargetBorderCount=1"])
+# The same for the columns of a target of several columns.
+case("refused_multi_rmse", "MultiRMSE", several, cats=True)
+case("refused_multi_logloss", "MultiLogloss", flags, kind="classifier", cats=True)
 
 archive.close()
 print(total, "rows")

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::features::{Features, malformed};
 use super::index::Index;
-use super::json::{self, CatFeatureParams, CtrParams, Table};
+use super::json::{self, CtrParams, Params, Table};
 use crate::{Error, ErrorKind, Limits, Result};
 
 /// The hash that stands for an empty place in CatBoost's tables; files repeat one of their entries under it.
@@ -90,12 +90,14 @@ impl Projection {
         self.values.iter().fold(hash, |hash, &(cat, value)| add(hash, u64::from(cats[cat as usize] == value)))
     }
 
-    /// The features that it is taken over, by their places among all features of the training.
+    /// The features to which the library credits it, by their places among all features of the training: those whose values
+    /// are combined, and only for want of them those whose answers are.
     pub(super) fn sources(&self, features: &Features) -> Vec<u32> {
         let cat = |&cat: &u32| features.cats[cat as usize].flat;
         let floats = self.floats.iter().map(|&(float, ..)| features.floats[float as usize].flat);
-        let values = self.values.iter().map(|(c, _)| cat(c));
-        let mut all: Vec<u32> = self.cats.iter().map(cat).chain(floats).chain(values).collect();
+        let answers = self.values.iter().map(|(c, _)| cat(c)).chain(floats);
+        let mut all: Vec<u32> =
+            if self.cats.is_empty() { answers.collect() } else { self.cats.iter().map(cat).collect() };
         all.sort_unstable();
         all.dedup();
         all
@@ -109,7 +111,7 @@ impl Projection {
 pub(super) fn groups(
     ctrs: &[json::Ctr],
     tables: &HashMap<String, Table>,
-    params: Option<&CatFeatureParams>,
+    params: Option<&Params>,
     features: &Features,
     limits: &Limits,
 ) -> Result<Vec<Group>> {
@@ -241,19 +243,31 @@ impl<'f> Formula<'f> {
     }
 }
 
-/// Refuses a model that was trained with two statistics of one type over different classes of the target: the file names
-/// both of their tables alike and holds one.
-fn check_targets(ctrs: &[json::Ctr], params: &CatFeatureParams) -> Result<()> {
+/// Refuses a model that was trained with two statistics of one type over different classes of the target, or over several
+/// targets: the file names all of their tables alike and holds one.
+fn check_targets(ctrs: &[json::Ctr], params: &Params) -> Result<()> {
+    let counts_classes = |kind: &str| !matches!(kind, "Counter" | "FeatureFreq" | "FloatTargetMeanValue");
+    let refuse = |kind: &str, what: &str| {
+        let message = format!(
+            "the model was trained with category statistics of one type over {what}, of which CatBoost keeps a single table in JSON"
+        );
+        Err(Error::new(ErrorKind::Unsupported, message).actual(kind))
+    };
+    let loss = params.loss_function.as_ref().map_or("", |l| l.name.as_str());
+    if ["MultiRMSE", "MultiLogloss", "MultiCrossEntropy", "MultiTarget"].iter().any(|of| loss.contains(of))
+        && let Some(ctr) = ctrs.iter().find(|c| counts_classes(&c.ctr_type))
+    {
+        return refuse(&ctr.ctr_type, "several targets (`simple_ctr=\"Counter\"` is the same for all)");
+    }
+    let Some(params) = &params.cat_feature_params else { return Ok(()) };
     let simple = params.per_feature_ctrs.values().chain([&params.simple_ctrs]).map(|list| (list, false));
-    let counts_classes = |p: &&CtrParams| !matches!(p.ctr_type.as_str(), "Counter" | "FeatureFreq" | "FloatTargetMeanValue");
     for (list, combined) in simple.chain([(&params.combinations_ctrs, true)]) {
         let mut seen: HashMap<&str, &CtrParams> = HashMap::new();
-        for of in list.iter().filter(counts_classes) {
+        for of in list.iter().filter(|p| counts_classes(&p.ctr_type)) {
             let first = seen.entry(&of.ctr_type).or_insert(of);
             let used = |c: &json::Ctr| c.ctr_type == of.ctr_type && (c.elements.len() > 1) == combined;
             if first.target_binarization != of.target_binarization && ctrs.iter().any(used) {
-                let message = "the model was trained with two category statistics of one type over different classes of the target, and CatBoost keeps only one of their tables in JSON; train with one `TargetBorderCount` for each type";
-                return Err(Error::new(ErrorKind::Unsupported, message).actual(&of.ctr_type));
+                return refuse(&of.ctr_type, "different classes of the target (more than one `TargetBorderCount`)");
             }
         }
     }

@@ -17,10 +17,11 @@ pub(in crate::backend::native::boosters) fn read_json(bytes: &[u8], limits: &Lim
     let info = &file.features_info;
     let features = Features::new(info)?;
     let questions = features.questions(&info.ctrs)?;
-    let params = file.model_info.params.as_ref();
+    if features.floats.is_empty() && features.cats.is_empty() {
+        return Err(malformed("the file lists no features"));
+    }
     let tables = file.ctr_data.unwrap_or_default();
-    let groups =
-        ctr::groups(&info.ctrs, &tables, params.and_then(|p| p.cat_feature_params.as_ref()), &features, limits)?;
+    let groups = ctr::groups(&info.ctrs, &tables, file.model_info.params.as_ref(), &features, limits)?;
     let (scale, OneOrMany(bias)) = file.scale_and_bias.unwrap_or((1.0, OneOrMany(Vec::new())));
     let mut plan = Plan::default();
     let direct = features.cats.is_empty() && groups.is_empty();
