@@ -250,6 +250,7 @@ fn what_can_not_be_exact_is_refused() {
         ("refused_two_targets", "TargetBorderCount"),
         ("refused_multi_rmse", "several targets"),
         ("refused_multi_logloss", "several targets"),
+        ("refused_survival_aft", "several targets"),
     ] {
         let (file, _) = case(name);
         refused(name, str::from_utf8(&file).unwrap(), ErrorKind::Unsupported, &[word, "Borders"]);

@@ -294,7 +294,6 @@ case("ctr_default", "Logloss", words, kind="classifier", cats=True, iterations=1
 case("ctr_default_rmse", "RMSE", identity, cats=True, iterations=10, f32=True)
 case("ctr_multiclass", "MultiClass", three, kind="classifier", cats=True)
 case("ctr_multi_rmse", "MultiRMSE", several, cats=True, simple_ctr=["Counter"], one_hot_max_size=4)
-case("ctr_survival_aft", "SurvivalAft:dist=Normal;scale=1.5", lambda s: np.stack([positive(s), positive(s) + (rng.random(len(s)) < 0.6)], 1), cats=True)
 case("ctr_poisson", "Poisson", counts, cats=True)
 case("ctr_ranker", "YetiRank", grades, kind="ranker", groups=True, cats=True)
 for policy in ("SymmetricTree", "Depthwise", "Lossguide"):
@@ -328,6 +327,7 @@ case("refused_two_targets", "RMSE", identity, max_ctr_complexity=1, **every,
 # The same for the columns of a target of several columns.
 case("refused_multi_rmse", "MultiRMSE", several, cats=True)
 case("refused_multi_logloss", "MultiLogloss", flags, kind="classifier", cats=True)
+case("refused_survival_aft", "SurvivalAft:dist=Normal;scale=1.5", lambda s: np.stack([positive(s), positive(s) + (rng.random(len(s)) < 0.6)], 1), cats=True)
 
 archive.close()
 print(total, "rows")

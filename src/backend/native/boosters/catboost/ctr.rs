@@ -254,7 +254,7 @@ fn check_targets(ctrs: &[json::Ctr], params: &Params) -> Result<()> {
         Err(Error::new(ErrorKind::Unsupported, message).actual(kind))
     };
     let loss = params.loss_function.as_ref().map_or("", |l| l.name.as_str());
-    if ["MultiRMSE", "MultiLogloss", "MultiCrossEntropy", "MultiTarget"].iter().any(|of| loss.contains(of))
+    if ["MultiRMSE", "MultiLogloss", "MultiCrossEntropy", "MultiTarget", "SurvivalAft"].iter().any(|of| loss.contains(of))
         && let Some(ctr) = ctrs.iter().find(|c| counts_classes(&c.ctr_type))
     {
         return refuse(&ctr.ctr_type, "several targets (`simple_ctr=\"Counter\"` is the same for all)");
