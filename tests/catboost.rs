@@ -16,7 +16,8 @@ use zip::ZipArchive;
 /// The file and the golden of every case.
 fn cases() -> Vec<(String, Arc<[u8]>, Tensors<'static>)> {
     let mut archive = ZipArchive::new(File::open(data("boosters/catboost.zip")).unwrap()).unwrap();
-    let names: Vec<String> = archive.file_names().filter_map(|n| Some(n.ok()?.strip_suffix(".json")?.to_owned())).collect();
+    let names: Vec<String> =
+        archive.file_names().filter_map(|n| Some(n.ok()?.strip_suffix(".json")?.to_owned())).collect();
     let mut read = |name: String| {
         let mut bytes = Vec::new();
         archive.by_name(&name).unwrap().read_to_end(&mut bytes).unwrap();
@@ -74,11 +75,8 @@ fn answers_are_the_librarys() {
             continue;
         }
         let classifier = golden.tensor("label").is_ok();
-        let outputs: &[&str] = if classifier {
-            &["label", "probabilities", "raw", "leaf"]
-        } else {
-            &["prediction", "raw", "leaf"]
-        };
+        let outputs: &[&str] =
+            if classifier { &["label", "probabilities", "raw", "leaf"] } else { &["prediction", "raw", "leaf"] };
         let model = load(&name, &file, outputs).unwrap_or_else(|e| panic!("{name}: {e}"));
         let got = model.predict_batch(&inputs(&golden)).unwrap_or_else(|e| panic!("{name}: {e}"));
         same(&format!("{name} leaf"), got.tensor("leaf").unwrap(), golden.tensor("leaf").unwrap());
@@ -293,7 +291,11 @@ fn broken_files_are_refused() {
         ("2^31", whole.replace("\"split_index\":0", "\"split_index\":2147483648"), "split_index"),
         ("beyond u32", whole.replace("\"split_index\":0", "\"split_index\":1e30"), "CatBoost"),
         ("negative", whole.replace("\"split_index\":0", "\"split_index\":-1"), "CatBoost"),
-        ("feature", whole.replace("\"float_feature_index\":0", "\"float_feature_index\":3"), "float feature of this index"),
+        (
+            "feature",
+            whole.replace("\"float_feature_index\":0", "\"float_feature_index\":3"),
+            "float feature of this index",
+        ),
         ("border", whole.replace("\"border\":0.5", "\"border\":0.25"), "stands for"),
         ("kind", whole.replace("FloatFeature", "OneHotFeature"), "stands for"),
         ("bias", whole.replace("[1,[0]]", "[1,[0,1]]"), "bias"),
@@ -321,7 +323,9 @@ fn broken_tables_are_refused() {
     let file = str::from_utf8(&file).unwrap().to_owned();
     let stride = file.find("\"hash_stride\":").unwrap() + "\"hash_stride\":".len();
     let digit = &file[stride..=stride];
-    for (what, to, word) in [("stride 0", "0", "form"), ("stride 2", "2", "form"), ("2^63", "9223372036854775808", "form")] {
+    for (what, to, word) in
+        [("stride 0", "0", "form"), ("stride 2", "2", "form"), ("2^63", "9223372036854775808", "form")]
+    {
         let changed = format!("{}{to}{}", &file[..stride], &file[stride + digit.len()..]);
         refused(what, &changed, ErrorKind::Malformed, &[word]);
     }

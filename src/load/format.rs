@@ -121,10 +121,12 @@ impl Format {
             Self::XgboostJson | Self::XgboostUbjson => {
                 (ErrorKind::FeatureDisabled, "XGBoost's own files need the feature `native`, which this build lacks")
             }
-            Self::LightGbm => (
-                ErrorKind::Unsupported,
-                "LightGBM's own files are not read by this version; export to ONNX with `onnxmltools.convert_lightgbm`",
-            ),
+            Self::LightGbm if cfg!(feature = "native") => {
+                (ErrorKind::Unsupported, "LightGBM's own files are read by the backend `native`")
+            }
+            Self::LightGbm => {
+                (ErrorKind::FeatureDisabled, "LightGBM's own files need the feature `native`, which this build lacks")
+            }
             Self::CatBoostJson if cfg!(feature = "native") => {
                 (ErrorKind::Unsupported, "CatBoost's JSON files are read by the backend `native`")
             }

@@ -3,7 +3,8 @@
 use super::columns::{Column, Stage};
 use crate::backend::native::trees::Forest;
 
-/// A boosted model. For each target the margin of a row is `base + sum / divisor`; the link makes the answer of it.
+/// A boosted model. For each target the margin of a row is `base + sum`; the link makes the answer of
+/// `margin / divisor`.
 #[derive(Debug)]
 pub(crate) struct Booster {
     /// The format for `describe()`, such as `xgboost json`.
@@ -18,7 +19,8 @@ pub(crate) struct Booster {
     pub(crate) scorer: Scorer,
     /// The margin of no tree at all, one a target.
     pub(crate) base: Vec<f64>,
-    /// What sums are divided by: 1, or the number of trees of a target where these are averaged.
+    /// What margins are divided by before the link: 1, or the number of trees of a target where LightGBM averages them.
+    /// As in the library, margins themselves and contributions to them are not averaged.
     pub(crate) divisor: f64,
     pub(crate) link: Link,
     pub(crate) task: Task,

@@ -15,9 +15,7 @@ use super::score::{Block, Ready, Score};
 use super::shap::Explainer;
 use crate::backend::native::pool::Pool;
 use crate::load::Source;
-use crate::{
-    Artifact, Checked, Description, Error, ErrorKind, Loader, Model, Result, Signature, Tensor, Tensors,
-};
+use crate::{Artifact, Checked, Description, Error, ErrorKind, Loader, Model, Result, Signature, Tensor, Tensors};
 
 /// The elements that the columns of one block of rows may take, so that they stay in the cache.
 const BLOCK_ELEMENTS: usize = 1 << 16;
@@ -87,7 +85,9 @@ impl<W: Answer> BoosterModel<W> {
         started: Instant,
     ) -> Result<Arc<dyn Model>> {
         let labels = match &booster.task {
-            Task::Binary { labels, .. } | Task::Multiclass { labels, .. } | Task::Multilabel { labels, .. } => Some(labels),
+            Task::Binary { labels, .. } | Task::Multiclass { labels, .. } | Task::Multilabel { labels, .. } => {
+                Some(labels)
+            }
             Task::Regression => None,
         };
         let features = booster.features.all();
@@ -129,21 +129,14 @@ impl<W: Answer> BoosterModel<W> {
     fn run(&self, table: Table<'_>, range: Range<usize>) -> Result<Vec<Elements<W>>> {
         let m = range.len();
         let mut margins = Vec::with_capacity(m * self.targets());
-        // Sums start with the base, as the libraries have it, unless they are divided.
-        let start = if self.divisor == W::ONE { self.base.as_slice() } else { &[] };
+        // Sums start with the base, as the libraries have it.
         for _ in 0..m {
-            margins.extend_from_slice(start);
+            margins.extend_from_slice(&self.base);
         }
-        margins.resize(m * self.targets(), W::ZERO);
         let leaves = if self.outputs.contains(&Output::Leaf) { vec![0; m * self.score.trees()] } else { Vec::new() };
         let per_row = self.explainer.as_ref().map_or(0, Explainer::len);
         let mut computed = Computed { margins, leaves, contributions: vec![0.0; m * per_row] };
         self.compute(table, range, &mut computed)?;
-        if self.divisor != W::ONE {
-            for row in computed.margins.chunks_exact_mut(self.targets().max(1)) {
-                row.iter_mut().zip(&self.base).for_each(|(sum, base)| *sum = *base + *sum / self.divisor);
-            }
-        }
         Ok(self.finish(computed))
     }
 
@@ -162,8 +155,7 @@ impl<W: Answer> BoosterModel<W> {
             }
         }
         let width = self.feed.width();
-        let wide = self.score.compares_f64()
-            && !matches!(given, Given::Dense(Rows::F32(_)) | Given::SparseF32(_));
+        let wide = self.score.compares_f64() && !matches!(given, Given::Dense(Rows::F32(_)) | Given::SparseF32(_));
         let (mut narrow_columns, mut wide_columns) = (Vec::new(), Vec::new());
         let mut from = range.start;
         while from < range.end {
@@ -208,7 +200,11 @@ impl<W: Answer> BoosterModel<W> {
         let mut linked = Vec::new();
         if transformed {
             // Margins are kept only for those who ask for them.
-            linked = if asked(Output::Raw) || asked(Output::Label) { margins.clone() } else { std::mem::take(&mut margins) };
+            linked =
+                if asked(Output::Raw) || asked(Output::Label) { margins.clone() } else { std::mem::take(&mut margins) };
+            if self.divisor != W::ONE {
+                linked.iter_mut().for_each(|sum| *sum = *sum / self.divisor);
+            }
             self.link.apply(&mut linked, self.targets());
         }
         let label = asked(Output::Label).then(|| answers::labels(&self.task, &margins, &linked));

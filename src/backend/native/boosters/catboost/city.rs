@@ -112,8 +112,5 @@ fn long(s: &[u8]) -> u64 {
         w = weak(s, at + 32, z.wrapping_add(w.1), y);
         std::mem::swap(&mut z, &mut x);
     }
-    mix(
-        mix(v.0, w.0).wrapping_add(fold(y).wrapping_mul(K1)).wrapping_add(z),
-        mix(v.1, w.1).wrapping_add(x),
-    )
+    mix(mix(v.0, w.0).wrapping_add(fold(y).wrapping_mul(K1)).wrapping_add(z), mix(v.1, w.1).wrapping_add(x))
 }

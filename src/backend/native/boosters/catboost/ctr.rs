@@ -58,11 +58,14 @@ impl Projection {
                 "cat_feature_value" => projection.cats.push(features.cat(element.cat_feature_index)?),
                 "float_feature" => {
                     let float = features.float(element.float_feature_index)?;
-                    let border = element.border.ok_or_else(|| malformed("a combination has a float feature without a border"))?;
+                    let border = element
+                        .border
+                        .ok_or_else(|| malformed("a combination has a float feature without a border"))?;
                     projection.floats.push((float, border, features.floats[float as usize].nan_true));
                 }
                 "cat_feature_exact_value" => {
-                    let value = element.value.ok_or_else(|| malformed("a combination has a category without its value"))?;
+                    let value =
+                        element.value.ok_or_else(|| malformed("a combination has a category without its value"))?;
                     projection.values.push((features.cat(element.cat_feature_index)?, value));
                 }
                 other => {
@@ -152,9 +155,12 @@ fn group(
     let index = Index::new(parts.iter().filter_map(|(_, entries)| *entries).flat_map(hashes).collect());
     let k = of.len();
     if (index.len() + 1).checked_mul(k).is_none_or(|n| n > limits.max_elements) {
-        return Err(Error::new(ErrorKind::LimitExceeded, "the category statistics are too many; raise `Limits::max_elements`")
-            .expected(format!("at most {}", limits.max_elements))
-            .actual(format!("{k} statistics of {} entries", index.len())));
+        return Err(Error::new(
+            ErrorKind::LimitExceeded,
+            "the category statistics are too many; raise `Limits::max_elements`",
+        )
+        .expected(format!("at most {}", limits.max_elements))
+        .actual(format!("{k} statistics of {} entries", index.len())));
     }
     let unseen: Vec<f32> = parts.iter().map(|(formula, _)| formula.unseen()).collect();
     let mut statistics = unseen.repeat(index.len() + 1);
@@ -207,7 +213,8 @@ impl<'f> Formula<'f> {
                 return Err(Error::new(ErrorKind::Unsupported, message).actual(other));
             }
         };
-        let whole = table.hash_map.as_ref().is_none_or(|e| e.hashes.len().checked_mul(numbers) == Some(e.numbers.len()));
+        let whole =
+            table.hash_map.as_ref().is_none_or(|e| e.hashes.len().checked_mul(numbers) == Some(e.numbers.len()));
         if !fits || !whole {
             return Err(malformed("a table of category statistics does not have the form of its type")
                 .expected(format!("entries for {}, class {}", ctr.ctr_type, ctr.target_border_idx))
@@ -254,7 +261,9 @@ fn check_targets(ctrs: &[json::Ctr], params: &Params) -> Result<()> {
         Err(Error::new(ErrorKind::Unsupported, message).actual(kind))
     };
     let loss = params.loss_function.as_ref().map_or("", |l| l.name.as_str());
-    if ["MultiRMSE", "MultiLogloss", "MultiCrossEntropy", "MultiTarget", "SurvivalAft"].iter().any(|of| loss.contains(of))
+    if ["MultiRMSE", "MultiLogloss", "MultiCrossEntropy", "MultiTarget", "SurvivalAft"]
+        .iter()
+        .any(|of| loss.contains(of))
         && let Some(ctr) = ctrs.iter().find(|c| counts_classes(&c.ctr_type))
     {
         return refuse(&ctr.ctr_type, "several targets (`simple_ctr=\"Counter\"` is the same for all)");

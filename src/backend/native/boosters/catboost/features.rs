@@ -72,10 +72,15 @@ impl Features {
                 return Err(Error::new(ErrorKind::Unsupported, message));
             }
         }
-        let name = |name: &Option<String>, id: &str| name.clone().filter(|n| !n.is_empty()).unwrap_or_else(|| id.to_owned());
+        let name =
+            |name: &Option<String>, id: &str| name.clone().filter(|n| !n.is_empty()).unwrap_or_else(|| id.to_owned());
         let mut flats = HashSet::new();
         let mut new = |flat: u32| {
-            if flats.insert(flat) { Ok(flat) } else { Err(malformed("two features have the same `flat_feature_index`").actual(flat)) }
+            if flats.insert(flat) {
+                Ok(flat)
+            } else {
+                Err(malformed("two features have the same `flat_feature_index`").actual(flat))
+            }
         };
         let mut floats = Vec::with_capacity(info.float_features.len());
         let mut float_places = HashMap::new();
@@ -83,7 +88,9 @@ impl Features {
             let nan_true = match feature.nan_value_treatment.as_deref() {
                 None | Some("AsIs" | "AsFalse") => false,
                 Some("AsTrue") => true,
-                Some(other) => return Err(malformed("a float feature has an unknown `nan_value_treatment`").actual(other)),
+                Some(other) => {
+                    return Err(malformed("a float feature has an unknown `nan_value_treatment`").actual(other));
+                }
             };
             if feature.borders.iter().any(|b| b.is_nan()) {
                 return Err(malformed("a border of a float feature is not a number"));
@@ -92,13 +99,20 @@ impl Features {
                 return Err(malformed("two float features have the same `feature_index`").actual(feature.feature_index));
             }
             let name = name(&feature.feature_name, &feature.feature_id);
-            floats.push(Float { flat: new(feature.flat_feature_index)?, name, borders: feature.borders.clone(), nan_true });
+            floats.push(Float {
+                flat: new(feature.flat_feature_index)?,
+                name,
+                borders: feature.borders.clone(),
+                nan_true,
+            });
         }
         let mut cats = Vec::with_capacity(info.categorical_features.len());
         let mut cat_places = HashMap::new();
         for feature in &info.categorical_features {
             if cat_places.insert(feature.feature_index, cats.len() as u32).is_some() {
-                return Err(malformed("two categorical features have the same `feature_index`").actual(feature.feature_index));
+                return Err(
+                    malformed("two categorical features have the same `feature_index`").actual(feature.feature_index)
+                );
             }
             let name = name(&feature.feature_name, &feature.feature_id);
             cats.push(Cat { flat: new(feature.flat_feature_index)?, name, values: feature.values.clone() });
@@ -116,7 +130,8 @@ impl Features {
         let places_are_names = |name: &str, flat: u32| name.is_empty() || *name == flat.to_string();
         let unnamed = self.floats.iter().all(|f| places_are_names(&f.name, f.flat))
             && self.cats.iter().all(|c| places_are_names(&c.name, c.flat));
-        let plain = unnamed && self.cats.is_empty() && self.floats.iter().enumerate().all(|(i, f)| f.flat as usize == i);
+        let plain =
+            unnamed && self.cats.is_empty() && self.floats.iter().enumerate().all(|(i, f)| f.flat as usize == i);
         let settle = |name: &mut String, flat: u32| {
             if plain {
                 name.clear();
@@ -198,7 +213,9 @@ impl Features {
                     && split.value.is_none_or(|v| v == self.cats[cat as usize].values[value as usize])
                     && (split.cat_feature_index.is_none() || self.cat(split.cat_feature_index)? == cat)
             }
-            Question::CtrAbove { border, .. } => split.split_type == kinds[2] && split.border.is_none_or(|b| b == border),
+            Question::CtrAbove { border, .. } => {
+                split.split_type == kinds[2] && split.border.is_none_or(|b| b == border)
+            }
         };
         if agrees {
             Ok(question)

@@ -226,8 +226,11 @@ fn check_nesting(bytes: &[u8], limits: &Limits) -> Result<()> {
                 count += 1;
                 depth += 1;
                 if depth > limits.max_depth {
-                    return Err(Error::new(ErrorKind::LimitExceeded, "the JSON is nested too deeply; raise `Limits::max_depth`")
-                        .expected(format!("at most {} levels", limits.max_depth)));
+                    return Err(Error::new(
+                        ErrorKind::LimitExceeded,
+                        "the JSON is nested too deeply; raise `Limits::max_depth`",
+                    )
+                    .expected(format!("at most {} levels", limits.max_depth)));
                 }
                 if count > limits.max_messages {
                     return Err(Error::new(
@@ -328,7 +331,9 @@ impl<'de> Deserialize<'de> for Entries {
                             if !entries.hashes.is_empty() {
                                 let each = *each.get_or_insert(entries.numbers.len());
                                 if entries.numbers.len() != entries.hashes.len() * each {
-                                    return Err(de::Error::custom("the entries of a table of statistics differ in length"));
+                                    return Err(de::Error::custom(
+                                        "the entries of a table of statistics differ in length",
+                                    ));
                                 }
                             }
                             entries.hashes.push(hash);

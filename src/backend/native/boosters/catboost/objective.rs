@@ -66,7 +66,9 @@ impl Objective {
     /// The trees and their bias with targets moved to their classes; a class without a target has a margin of minus
     /// infinity.
     pub(super) fn spread(&self, mut trees: Trees<f32, f64>, bias: Vec<f64>) -> (Trees<f32, f64>, Vec<f64>) {
-        let (Some(of), Task::Multiclass { labels, .. }) = (&self.class_of_target, &self.task) else { return (trees, bias) };
+        let (Some(of), Task::Multiclass { labels, .. }) = (&self.class_of_target, &self.task) else {
+            return (trees, bias);
+        };
         let mut base = vec![f64::NEG_INFINITY; labels.len()];
         of.iter().zip(bias).for_each(|(&class, bias)| base[class] = bias);
         trees.forest.votes.iter_mut().for_each(|vote| vote.target = of[vote.target as usize] as u32);
@@ -102,11 +104,15 @@ fn labels(classes: &ClassParams, targets: usize) -> Result<Labels> {
         return Ok(if ints.is_empty() { Labels::Count(targets) } else { Labels::Ints(ints) });
     }
     Ok(match classes.class_label_type.as_deref() {
-        Some("String") => {
-            Labels::Texts(names.iter().map(|v| v.as_str().map(str::to_owned).ok_or_else(|| wrong(v))).collect::<Result<_>>()?)
+        Some("String") => Labels::Texts(
+            names.iter().map(|v| v.as_str().map(str::to_owned).ok_or_else(|| wrong(v))).collect::<Result<_>>()?,
+        ),
+        Some("Float") => {
+            Labels::Floats(names.iter().map(|v| v.as_f64().ok_or_else(|| wrong(v))).collect::<Result<_>>()?)
         }
-        Some("Float") => Labels::Floats(names.iter().map(|v| v.as_f64().ok_or_else(|| wrong(v))).collect::<Result<_>>()?),
-        Some("Boolean") => Labels::Bools(names.iter().map(|v| v.as_bool().ok_or_else(|| wrong(v))).collect::<Result<_>>()?),
+        Some("Boolean") => {
+            Labels::Bools(names.iter().map(|v| v.as_bool().ok_or_else(|| wrong(v))).collect::<Result<_>>()?)
+        }
         None | Some("Integer") => {
             Labels::Ints(names.iter().map(|v| v.as_i64().ok_or_else(|| wrong(v))).collect::<Result<_>>()?)
         }
@@ -120,11 +126,8 @@ fn class_of_target(classes: &ClassParams, labels: &Labels, targets: usize) -> Re
     const MOST: usize = 1 << 20;
     let listed = &classes.class_to_label;
     let named = !classes.class_names.is_empty() || classes.classes_count > 0;
-    let of: Vec<usize> = if listed.is_empty() || !named {
-        (0..targets).collect()
-    } else {
-        listed.iter().map(|&x| x as usize).collect()
-    };
+    let of: Vec<usize> =
+        if listed.is_empty() || !named { (0..targets).collect() } else { listed.iter().map(|&x| x as usize).collect() };
     let n = labels.len();
     let mut taken = vec![false; n.min(MOST)];
     let fits = n <= MOST && of.len() == targets && of.iter().all(|&c| c < n && !std::mem::replace(&mut taken[c], true));

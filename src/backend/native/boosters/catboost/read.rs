@@ -40,7 +40,9 @@ pub(in crate::backend::native::boosters) fn read_json(bytes: &[u8], limits: &Lim
     let trees = builder.finish(bias.len().max(1));
     let targets = trees.forest.targets;
     if !bias.is_empty() && bias.len() != targets {
-        return Err(malformed("the bias does not have one number for each target").expected(targets).actual(bias.len()));
+        return Err(malformed("the bias does not have one number for each target")
+            .expected(targets)
+            .actual(bias.len()));
     }
     let objective = Objective::new(&file.model_info, targets)?;
     let bias = if bias.is_empty() { vec![0.0; targets] } else { bias };

@@ -31,7 +31,9 @@ impl Plan {
     /// The question as a comparison of a column.
     pub(super) fn test(&mut self, question: Question, features: &Features) -> Test {
         let (column, border, nan_true) = match question {
-            Question::Above { float, border } => (Column::Float(float), border, features.floats[float as usize].nan_true),
+            Question::Above { float, border } => {
+                (Column::Float(float), border, features.floats[float as usize].nan_true)
+            }
             Question::Is { cat, value } => (Column::Value { cat, value }, 0.5, false),
             Question::CtrAbove { ctr, border } => (Column::Ctr(ctr), border, false),
         };
