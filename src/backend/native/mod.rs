@@ -5,12 +5,15 @@
 //! name in [`ops`]; dry runs at load tell the true shapes of the outputs and whether rows are independent.
 
 mod analyze;
+#[allow(dead_code, unused_imports, reason = "the form has parts that the readers of LightGBM and CatBoost fill")]
+pub(crate) mod boosters;
 mod compile;
 mod fuse;
 mod model;
 mod node;
 mod op;
 pub(super) mod ops;
+mod pool;
 mod program;
 #[cfg(test)]
 mod tests;
