@@ -171,7 +171,7 @@ impl<T: Number> Columns<T> {
             let from_zero = branch.mode == Mode::InSetFromZero;
             if !from_zero && branch.mode != Mode::InSet {
                 for (rank, &x) in column.iter_mut().zip(x[feature..].iter().step_by(n)) {
-                    let yes = oracle::goes_yes(branch, x, &self.members, &self.sets);
+                    let yes = oracle::holds(branch, x, &self.members, &self.sets);
                     *rank = LOWEST_RANK + i8::from(!yes);
                 }
                 continue;

@@ -172,8 +172,8 @@ impl<T: Engines, W: Number> Engine<T, W> {
     }
 
     /// Which engine this is and why, with the size of it.
-    pub(crate) fn describe(&self) -> &str {
-        &self.reason
+    pub(crate) fn describe(&self) -> String {
+        self.reason.clone()
     }
 
     /// The sums of the leaves' votes: `x` (m, n) gives (m, targets), added to `sums` tree by tree.

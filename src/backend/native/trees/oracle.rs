@@ -12,14 +12,18 @@ pub(crate) fn votes<'f, T: Number, W>(forest: &'f Forest<T, W>, row: &[T]) -> im
 pub(crate) fn leaf<T: Number, W>(forest: &Forest<T, W>, root: u32, row: &[T]) -> u32 {
     let mut at = root;
     while let Node::Branch(branch) = &forest.nodes[at as usize] {
-        let yes = goes_yes(branch, row[branch.feature as usize], &forest.members, &forest.sets);
-        at = if yes { branch.yes } else { branch.no };
+        at = if goes_yes(forest, branch, row[branch.feature as usize]) { branch.yes } else { branch.no };
     }
     at
 }
 
-/// Whether a row whose feature is `x` goes to the `yes` child; `members` and `sets` are the forest's.
-pub(crate) fn goes_yes<T: Number>(branch: &Branch<T>, x: T, members: &[T], sets: &[u32]) -> bool {
+/// Whether a row whose feature is `x` goes to the `yes` child.
+pub(crate) fn goes_yes<T: Number, W>(forest: &Forest<T, W>, branch: &Branch<T>, x: T) -> bool {
+    holds(branch, x, &forest.members, &forest.sets)
+}
+
+/// [`goes_yes`] with the lists of the forest.
+pub(super) fn holds<T: Number>(branch: &Branch<T>, x: T, members: &[T], sets: &[u32]) -> bool {
     let t = branch.threshold;
     let range = branch.members.0 as usize..branch.members.1 as usize;
     let in_set = |whole: Option<u32>| {
