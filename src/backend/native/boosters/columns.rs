@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::booster::{Features, Input};
-use super::rows::{Compared, Given, Rows, codes};
+use super::rows::{Compared, Given, Rows, Table, codes};
 use crate::backend::native::trees::Number;
 use crate::{Csr, Result};
 
@@ -52,12 +52,13 @@ pub(crate) trait Stage: fmt::Debug + Send + Sync {
     /// For each column that is made, the columns of the input that it comes from.
     fn sources(&self) -> Vec<Vec<u32>>;
 
-    /// Adds the columns of `rows` (m, n) at the end of `columns`, row by row.
+    /// Adds the columns of `rows` (m, n), and of `text` (m, k) where there is a second input, at the end of `columns`, row by
+    /// row.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidValue`](crate::ErrorKind) for a value that has no meaning in its column; the row counts from the
     /// first of `rows`.
-    fn fill(&self, rows: Rows<'_>, n: usize, columns: &mut Vec<f32>) -> Result<()>;
+    fn fill(&self, rows: Rows<'_>, n: usize, text: &[String], columns: &mut Vec<f32>) -> Result<()>;
 
     /// How many learned numbers it holds, and in how many bytes.
     fn size(&self) -> (u64, u64);
@@ -114,7 +115,7 @@ impl Feed {
     /// For text that has no meaning, and what a [`Stage`] says.
     pub(super) fn fill<T: Compared>(
         &self,
-        given: Given<'_>,
+        Table { x: given, text }: Table<'_>,
         (from, to): (usize, usize),
         features: &Features,
         columns: &mut Vec<T>,
@@ -144,7 +145,8 @@ impl Feed {
                     Some(row) => e.row(row + from as u64),
                     None => e,
                 };
-                stage.fill(rows, n, &mut made).map_err(located)?;
+                let k = features.text.len();
+                stage.fill(rows, n, &text[from * k..to * k], &mut made).map_err(located)?;
                 columns.extend(made.into_iter().map(T::of));
             }
         }

@@ -7,6 +7,7 @@
 
 mod answers;
 mod booster;
+mod catboost;
 mod columns;
 mod lightgbm;
 mod link;
@@ -41,6 +42,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, format: Format, reason: Str
         Format::LightGbm => lightgbm::read(&source.bytes, &loader.limits)?,
         Format::XgboostJson => xgboost::read_json(&source.bytes, &loader.limits)?,
         Format::XgboostUbjson => xgboost::read_ubjson(&source.bytes, &loader.limits)?,
+        Format::CatBoostJson => catboost::read_json(&source.bytes, &loader.limits)?,
         other => return Err(other.refusal()),
     };
     model::build(booster, source, loader, reason, started)

@@ -1,5 +1,7 @@
 //! Rows of the input, in each form in which they may be given.
 
+use std::borrow::Cow;
+
 use super::booster::{Categories, Features, Unseen};
 use crate::backend::native::trees::Number;
 use crate::{Csr, Error, ErrorKind, Result, Tensor};
@@ -21,6 +23,30 @@ impl<'r> Rows<'r> {
             Self::Text(x) => Self::Text(&x[from * n..to * n]),
         }
     }
+}
+
+/// The rows of a call: those of `x`, and (m, k) text where there is a second input.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Table<'r> {
+    pub(super) x: Given<'r>,
+    pub(super) text: &'r [String],
+}
+
+/// Cells of categories as the text by which they are known: whole numbers in decimal, truth as 1 or 0.
+///
+/// # Errors
+/// None for a tensor that was checked against the signature.
+pub(super) fn as_text<'t>(tensor: &'t Tensor<'_>) -> Result<Cow<'t, [String]>> {
+    macro_rules! written {
+        ($($variant:ident),*) => {
+            match tensor {
+                $(Tensor::$variant(cells) => Ok(cells.iter().map(ToString::to_string).collect()),)*
+                Tensor::Bool(cells) => Ok(cells.iter().map(|&b| u8::from(b).to_string()).collect()),
+                _ => Ok(Cow::Borrowed(tensor.as_slice()?)),
+            }
+        };
+    }
+    written!(U8, U16, U32, U64, I8, I16, I32, I64)
 }
 
 /// The rows of an input tensor.

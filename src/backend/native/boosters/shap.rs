@@ -88,7 +88,7 @@ impl Explainer {
                 Game::Linear(linear.clone())
             }
         };
-        Ok(Self { game, players, features: booster.features.count, targets: booster.base.len(), expected })
+        Ok(Self { game, players, features: booster.features.all(), targets: booster.base.len(), expected })
     }
 
     /// The number of contributions of one row: (targets, features + 1).

@@ -64,7 +64,7 @@ pub(super) fn booster(document: &Value, format: &'static str, limits: &Limits) -
     }
     Ok(Booster {
         format,
-        features: Features { count, names, categories: categories(model, count)? },
+        features: Features { count, names, categories: categories(model, count)?, ..Features::default() },
         input: Input::plain(count),
         absent: f64::NAN,
         scorer,
