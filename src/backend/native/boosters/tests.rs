@@ -6,6 +6,7 @@ use super::compact::compact;
 use super::narrow::narrowed;
 use super::score::{Block, Ready};
 use super::shap::Explainer;
+use crate::TreeEngine;
 use crate::backend::native::trees::{Branch, Forest, Mode, Node, Vote, oracle};
 
 /// SplitMix64.
@@ -215,7 +216,9 @@ fn narrow_trees_send_f32_rows_where_wide_ones_do() {
 
 /// The sums of a booster for rows of its columns.
 fn sums(booster: &Booster, x: &[f64], n: usize) -> Vec<f64> {
-    let Ready::F64(score) = Ready::new(&booster.scorer, false).unwrap() else { panic!("it sums in f64") };
+    let Ready::F64(score) = Ready::new(&booster.scorer, false, TreeEngine::Auto).unwrap() else {
+        panic!("it sums in f64")
+    };
     let mut sums = vec![0.0; x.len() / n * booster.base.len()];
     score.add(Block::F64(x), n, &mut sums);
     sums
