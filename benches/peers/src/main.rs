@@ -148,7 +148,7 @@ fn loading<'c>(
     let ours = Some(timed(Box::new(|| Ok(drop(modelberth::load(&case.model)?)))));
     #[cfg(not(feature = "ours"))]
     let ours = None;
-    let ort = timed(Box::new(|| lane::ort::Ort::load(library, case, 1).map(drop)));
+    let ort = timed(Box::new(move || lane::ort::Ort::load(library, case, 1).map(drop)));
     let fitted = case.fitted.clone().map(|pickle| {
         Ok(Box::new(python::Library { python: Rc::clone(python), pickle, batch: LOADING }) as Box<dyn Lane>)
     });
