@@ -12,7 +12,7 @@ use std::sync::Arc;
 use common::{data, numbers, with_prefix};
 use modelberth::conformance::{Options, Tolerance, check};
 use modelberth::table::read_npz;
-use modelberth::{Backend, ErrorKind, Loader, Model, ModelExt, Tensor, Tensors};
+use modelberth::{Backend, DType, ErrorKind, Loader, Model, ModelExt, Tensor, Tensors};
 
 fn models(folder: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(data(folder))
@@ -118,6 +118,45 @@ fn operators_of_the_quantiser_answer_as_onnx_runtime_does() {
     }
     assert!(failures.is_empty(), "{failures:#?}");
     assert!(seen >= 30, "only {seen} models were there");
+}
+
+/// Graphs as each mode of the quantiser, its fusions and its weight-only forms write them;
+/// `tests/data/quantized/make_quantized.py` makes them.
+#[test]
+fn whatever_the_quantiser_writes_answers_as_onnx_runtime_does() {
+    let (mut failures, mut seen) = (Vec::new(), 0);
+    for path in models("quantized") {
+        seen += 1;
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let golden = golden(&path);
+        let model = Loader::new().backend(Backend::Tract).load(&path);
+        let answers = model.and_then(|m| m.predict_batch(&with_prefix(&golden, "in:")));
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => {
+                failures.push(format!("{name}: {error:?}"));
+                continue;
+            }
+        };
+        for (output, expected) in with_prefix(&golden, "ort:").iter() {
+            let got = answers.tensor(output).unwrap();
+            assert_eq!(got.dtype(), expected.dtype(), "{name}: {output}");
+            let (most, mean, _) = differences(got, expected);
+            println!("{name:40} {output:8} most {most:.2e}  mean/range {mean:.2e}");
+            let most_allowed = match expected.dtype() {
+                // One step where the quantised answer itself is given, none where integers are summed.
+                DType::U8 | DType::I8 => 1.0,
+                DType::I32 | DType::I64 => 0.0,
+                _ => f64::INFINITY,
+            };
+            let mean_allowed = if name.ends_with("_float") || name.contains("Gelu") { 1e-5 } else { 0.01 };
+            if mean > mean_allowed || most > most_allowed || mean.is_nan() {
+                failures.push(format!("{name}: {output}: most {most}, mean {mean}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(seen >= 85, "only {seen} models were there");
 }
 
 #[test]

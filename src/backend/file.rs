@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::load::Source;
 use crate::onnx::{DecodeLimits, ExternalData, GraphProto, ModelProto};
-use crate::{Artifact, ArtifactFile, Error, ErrorKind, Limits, Result};
+use crate::{Artifact, Error, ErrorKind, Limits, Result};
 
 /// The messages of the file, and its graph.
 ///
@@ -84,7 +84,7 @@ pub(crate) fn written_by(proto: &ModelProto) -> Option<String> {
 /// # Errors
 /// What reading the files beside it gives.
 pub(crate) fn artifact(source: &Source, external: Option<&ExternalData>) -> Result<Artifact> {
-    let mut files = vec![ArtifactFile::in_memory(source.name.as_str(), Arc::clone(&source.bytes))];
+    let mut files = vec![source.main_file()];
     for path in external.map(ExternalData::used).unwrap_or_default() {
         files.push(source.file(&path)?);
     }
