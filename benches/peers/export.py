@@ -1,6 +1,6 @@
 """Fit and export what is measured, and write every input pool in one plain form.
 
-usage: export.py OUT [--zoo DIR] [--groups linear,digits,zoo]
+usage: export.py OUT [--zoo DIR] [--nets DIR] [--groups linear,digits,zoo,nets]
 
 OUT/cases.json lists the cases. Each has a model file and its inputs: numbers as raw little-endian bytes,
 strings as a JSON list, row-major, rows along the first axis. OUT/NAME.pkl is the fitted estimator, where
@@ -19,6 +19,7 @@ import pandas as pd
 DIGITS_ROWS = 20_000
 ZOO_ROWS = 4_000  # four windows of 1000; the table's rows repeat, out of step with the windows
 ZOO_BATCH = 1_000
+NETS_BATCHES = [1, 32]
 KINDS = {
     onnx.TensorProto.FLOAT: ("f32", np.float32),
     onnx.TensorProto.DOUBLE: ("f64", np.float64),
@@ -27,7 +28,7 @@ KINDS = {
 }
 
 
-def write_case(out, name, group, batches, model_path, columns, estimator=None):
+def write_case(out, name, group, batches, model_path, columns, estimator=None, backend=None):
     """`columns`: one (input name, kind, array (rows, ...)) per model input, in the model's order."""
     inputs = []
     for i, (input_name, kind, array) in enumerate(columns):
@@ -45,6 +46,7 @@ def write_case(out, name, group, batches, model_path, columns, estimator=None):
         "group": group,
         "batches": batches,
         "model": str(model_path),
+        "backend": backend,
         "inputs": inputs,
         "sklearn": str(out / f"{name}.pkl") if estimator else None,
     }
@@ -127,16 +129,27 @@ def zoo(out, folder):
         yield write_case(out, path.stem, "zoo", [ZOO_BATCH], path.resolve(), columns)
 
 
+def nets(out, folder):
+    """Each network twice: as the loader chooses, and through tract."""
+    for path in sorted(folder.glob("*.onnx")):
+        columns = list(zoo_columns(path))
+        yield write_case(out, path.stem, "nets", NETS_BATCHES, path.resolve(), columns)
+        yield write_case(out, f"{path.stem} (tract)", "nets", NETS_BATCHES, path.resolve(), columns, backend="tract")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--zoo", type=pathlib.Path)
-    parser.add_argument("--groups", default="linear,digits,zoo")
+    parser.add_argument("--nets", type=pathlib.Path)
+    parser.add_argument("--groups", default="linear,digits,zoo,nets")
     args = parser.parse_args()
     groups = args.groups.split(",")
     cases = list(fitted(args.out, groups)) if {"linear", "digits"} & set(groups) else []
     if args.zoo and "zoo" in groups:
         cases += zoo(args.out, args.zoo)
+    if args.nets and "nets" in groups:
+        cases += nets(args.out, args.nets)
     (args.out / "cases.json").write_text(json.dumps(cases, indent=1))
 
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::load::Source;
+#[cfg(feature = "tract")]
+use crate::onnx::NodeProto;
 use crate::onnx::{DecodeLimits, ExternalData, GraphProto, ModelProto};
 use crate::{Artifact, Error, ErrorKind, Limits, Result};
 
@@ -70,6 +72,16 @@ pub(crate) fn operators(graph: &GraphProto) -> Vec<(String, usize)> {
         *operators.entry(name).or_default() += 1;
     }
     operators.into_iter().collect()
+}
+
+/// Every name that a node or its subgraphs use; those that a subgraph defines itself are among them.
+#[cfg(feature = "tract")]
+pub(crate) fn used_names<'g>(node: &'g NodeProto, names: &mut Vec<&'g str>) {
+    names.extend(node.input.iter().map(String::as_str));
+    for graph in node.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs)) {
+        names.extend(graph.output.iter().filter_map(|o| o.name.as_deref()));
+        graph.node.iter().for_each(|inner| used_names(inner, names));
+    }
 }
 
 /// The tool that wrote the file, as a note.

@@ -65,6 +65,12 @@ impl Source {
         Ok(Self { directory, path: Some(path.to_owned()), ..Self::bare(name, bytes.into()) })
     }
 
+    /// Other content in the place of this file, with the same files beside it.
+    #[cfg(all(feature = "native", feature = "tract"))]
+    pub(crate) fn with_bytes(&self, bytes: Vec<u8>) -> Self {
+        Self { bytes: bytes.into(), path: None, ..self.clone() }
+    }
+
     pub(crate) fn memory(name: &str, bytes: Arc<[u8]>, limits: &Limits) -> Result<Self> {
         if bytes.len() as u64 > limits.max_file_bytes {
             return Err(Error::new(ErrorKind::LimitExceeded, "the model is larger than `Limits::max_file_bytes`")

@@ -26,6 +26,8 @@ pub struct Case {
     pub group: String,
     pub batches: Vec<usize>,
     pub model: PathBuf,
+    /// The backend that our side is to use; its own choice where none is named.
+    pub backend: Option<String>,
     pub inputs: Vec<Input>,
     /// The pickled estimator that answers what the graph answers, where there is one.
     pub sklearn: Option<PathBuf>,
@@ -75,6 +77,7 @@ fn case(value: &Value) -> Result<Case, Fault> {
         group: text(value, "group")?,
         batches: numbers(value, "batches")?,
         model: text(value, "model")?.into(),
+        backend: value["backend"].as_str().map(str::to_owned),
         inputs: value["inputs"]
             .as_array()
             .ok_or("a case without inputs")?

@@ -17,12 +17,18 @@ const LINEAR_BAR_NS: f64 = 250.0;
 /// Batch size and the most that our time may be of ONNX Runtime's.
 const DIGITS_BARS: [(usize, f64); 3] = [(1, 0.2), (100, 0.6), (10_000, 0.5)];
 const ZOO_BAR: f64 = 0.6;
+/// The most that we may add to a call of tract's: this share of it, or this many nanoseconds.
+const NETS_BAR: f64 = 1.02;
+const NETS_BAR_NS: f64 = 300.0;
+const TRACT: usize = 3;
 
 /// One model at one batch size.
 pub struct Row {
     pub group: String,
     pub name: String,
     pub batch: usize,
+    /// The backend that our side was told to use.
+    pub backend: Option<String>,
     /// Per contender, the median of each of its turns.
     pub ns_per_row: [Vec<f64>; 4],
     /// Our answers are not ONNX Runtime's.
@@ -45,6 +51,7 @@ impl Row {
             group: case.group.clone(),
             name: case.name.clone(),
             batch,
+            backend: case.backend.clone(),
             ns_per_row: Default::default(),
             differs: false,
             notes: Vec::new(),
@@ -61,6 +68,13 @@ impl Row {
         let pairs = self.ns_per_row[0].iter().zip(&self.ns_per_row[lane]);
         let mut ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
         (!ratios.is_empty()).then(|| median(&mut ratios))
+    }
+
+    /// What we add to a call of a contender's, in nanoseconds: the median over the rounds.
+    fn added_ns(&self, lane: usize) -> Option<f64> {
+        let pairs = self.ns_per_row[0].iter().zip(&self.ns_per_row[lane]);
+        let mut added: Vec<f64> = pairs.map(|(ours, theirs)| (ours - theirs) * self.batch as f64).collect();
+        (!added.is_empty()).then(|| median(&mut added))
     }
 }
 
@@ -108,6 +122,14 @@ pub fn bars(rows: &[Row]) -> Vec<Bar> {
                     .unless(row.differs),
             );
         }
+    }
+    for row in rows.iter().filter(|row| row.group == "nets" && row.backend.as_deref() == Some("tract")) {
+        let Some(added) = row.added_ns(TRACT) else { continue };
+        let what = format!("{} at {}, over raw tract", row.name, row.batch);
+        let mut bar = Bar::new(what, NETS_BAR, row.ratio(TRACT), "x");
+        bar.met |= added <= NETS_BAR_NS;
+        bar.remark = format!("{added:+.0} ns a call, {NETS_BAR_NS} are allowed");
+        bars.push(bar);
     }
     let zoo: Vec<&Row> = rows.iter().filter(|row| row.group == "zoo" && row.ns(ORT).is_some()).collect();
     if !zoo.is_empty() {

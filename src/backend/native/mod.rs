@@ -17,3 +17,5 @@ mod tests;
 pub(crate) mod value;
 
 pub(crate) use model::load;
+#[cfg(feature = "tract")]
+pub(crate) use ops::has;

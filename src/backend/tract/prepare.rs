@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{rewrite, sizes, support};
+use crate::backend::file::used_names;
 use crate::onnx::{
     ExternalData, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, data_location,
     data_type,
@@ -167,19 +168,6 @@ fn ranks(graph: &GraphProto) -> HashMap<String, usize> {
         Some((info.name.clone()?, shape.dim.len()))
     };
     graph.input.iter().filter_map(rank).collect()
-}
-
-/// Every name that a node or its subgraphs use; those that a subgraph defines itself are among them.
-fn used_names<'g>(node: &'g NodeProto, names: &mut Vec<&'g str>) {
-    names.extend(node.input.iter().map(String::as_str));
-    for graph in subgraphs(node) {
-        names.extend(graph.output.iter().filter_map(|o| o.name.as_deref()));
-        graph.node.iter().for_each(|inner| used_names(inner, names));
-    }
-}
-
-fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
-    node.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs))
 }
 
 /// What the constants of a graph come to.

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 use site::{Ranks, Site};
 
-use crate::onnx::{GraphProto, TensorProto};
+use crate::onnx::{GraphProto, NodeProto, TensorProto};
 use crate::{Limits, Result};
 
 /// Rewrites one node.
@@ -46,6 +46,17 @@ pub(super) fn rewrite(
     let mut whole = Whole { opset, inputs, limits, serial: 0, rewritten: Vec::new() };
     whole.rewrite(graph)?;
     Ok(whole.rewritten)
+}
+
+fn rule_for(node: &NodeProto) -> Option<&'static (&'static str, &'static str, Rule)> {
+    let mut rules = RULES.iter().copied().flatten();
+    rules.find(|(domain, op, _)| *domain == node.operator_domain() && *op == node.operator())
+}
+
+/// Whether a node is written in standard operators.
+#[cfg(feature = "native")]
+pub(super) fn rewrites(node: &NodeProto) -> bool {
+    rule_for(node).is_some()
 }
 
 /// What is the same for a graph and its subgraphs.
@@ -78,9 +89,7 @@ impl Whole<'_> {
         }
         let ranks = Ranks { producers, inputs: self.inputs };
         for node in &nodes {
-            let mut rules = RULES.iter().copied().flatten();
-            let rule = rules.find(|(domain, op, _)| *domain == node.operator_domain() && *op == node.operator());
-            let Some((domain, operator, rule)) = rule else {
+            let Some((domain, operator, rule)) = rule_for(node) else {
                 let mut node = node.clone();
                 for inner in node.attribute.iter_mut().flat_map(|a| a.g.as_deref_mut().into_iter().chain(&mut a.graphs))
                 {
