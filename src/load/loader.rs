@@ -3,7 +3,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{Format, Limits, Source};
+use super::{Format, Limits, Source, TreeEngine};
 use crate::{Artifact, Error, ErrorKind, Model, Result};
 
 /// What turns a file into a model.
@@ -118,11 +118,19 @@ pub struct Loader {
     pub(crate) limits: Limits,
     pub(crate) outputs: Option<Vec<String>>,
     pub(crate) cast: bool,
+    pub(crate) tree_engine: TreeEngine,
 }
 
 impl Default for Loader {
     fn default() -> Self {
-        Self { backend: None, threads: 1, limits: Limits::default(), outputs: None, cast: false }
+        Self {
+            backend: None,
+            threads: 1,
+            limits: Limits::default(),
+            outputs: None,
+            cast: false,
+            tree_engine: TreeEngine::Auto,
+        }
     }
 }
 
@@ -168,6 +176,13 @@ impl Loader {
         self
     }
 
+    /// Scores tree ensembles with this engine, where it can take the trees.
+    #[must_use]
+    pub fn tree_engine(mut self, engine: TreeEngine) -> Self {
+        self.tree_engine = engine;
+        self
+    }
+
     /// The model in the file at `path`.
     ///
     /// # Errors
@@ -203,6 +218,12 @@ impl Loader {
         match format {
             Some(Format::Onnx) => self.load_onnx(source),
             Some(Format::Manifest) => crate::compose::load(source, self),
+            #[cfg(feature = "native")]
+            Some(other) if other.is_booster() && self.backend.is_none_or(|b| b == Backend::Native) => {
+                let reason =
+                    if self.backend.is_some() { "asked for" } else { "the one backend that reads boosters' own files" };
+                crate::backend::native::boosters::load(source, self, other, reason.to_owned())
+            }
             Some(other) => Err(other.refusal()),
             None => Err(Format::unknown(&source.bytes)),
         }

@@ -6,8 +6,10 @@ mod loader;
 mod source;
 #[cfg(test)]
 mod tests;
+mod tree_engine;
 
 pub use format::Format;
 pub use limits::Limits;
 pub use loader::{Backend, Loader, load};
 pub(crate) use source::Source;
+pub use tree_engine::TreeEngine;

@@ -1,0 +1,261 @@
+//! A forest in the form in which it is run.
+
+use super::byte_trees::{ByteTrees, Exits, Sink};
+use super::forest::{Forest, Vote};
+use super::head::Head;
+use super::number::Number;
+use super::oracle;
+use super::pack::{Packed, Packer, Place, Small, Wide};
+use super::sums::{Leaves, Summing};
+use super::walk::{self, Walked};
+use crate::kernel::Isa;
+use crate::{Result, TreeEngine};
+
+/// Fewer rows than this are taken through the trees one by one.
+const FEW: usize = 12;
+
+/// A forest made ready: features in `T`, weights and sums in `W`.
+#[derive(Debug)]
+pub(crate) struct Engine<T: Engines, W = T> {
+    nodes: Nodes<T>,
+    trees: Walked<T>,
+    road: Road<T, W>,
+    leaves: Leaves<W>,
+    /// The node of the forest that each leaf is.
+    origins: Vec<u32>,
+    features: usize,
+    targets: usize,
+    /// Which engine it is and why.
+    reason: String,
+}
+
+/// How an engine is to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    /// The engine, where it can take the trees.
+    pub(crate) engine: TreeEngine,
+    /// Whether [`Engine::votes`] is needed, which takes votes kept apart.
+    pub(crate) each_vote: bool,
+    /// The instruction set to use.
+    pub(crate) isa: Isa,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { engine: TreeEngine::Auto, each_vote: false, isa: Isa::best() }
+    }
+}
+
+/// How many rows at once are taken through the trees.
+#[derive(Debug)]
+enum Road<T, W> {
+    /// All tests at once, over ranks.
+    Bytes(ByteTrees<T>),
+    /// From node to node, after the tests of the top of the tree.
+    Walk,
+    /// Row by row through the plain form, with the leaf that each of its nodes is.
+    Literal(Forest<T, W>, Vec<u32>),
+}
+
+/// All trees' nodes, one after another.
+#[derive(Debug)]
+enum Nodes<T: Engines> {
+    Narrow(Vec<T::Narrow>),
+    Wide(Vec<Wide<T>>),
+}
+
+/// A number type with the smallest form of its packed nodes.
+pub(crate) trait Engines: Number {
+    type Narrow: Packed<Self>;
+}
+
+impl Engines for f32 {
+    type Narrow = Small;
+}
+
+impl Engines for f64 {
+    type Narrow = Wide<f64>;
+}
+
+impl<T: Engines, W: Number> Engine<T, W> {
+    /// Makes a forest ready.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when the trees share so many nodes that writing each out would
+    /// take too much memory.
+    pub(crate) fn new(forest: &Forest<T, W>, options: Options) -> Result<Self> {
+        let Options { engine, each_vote, isa } = options;
+        let mut packer = Packer::new(forest);
+        let trees = forest.roots.iter().map(|&root| packer.tree(root)).collect::<Result<Vec<_>>>()?;
+        let features = forest.features();
+        let places = || trees.iter().flat_map(|t| t.places.iter().copied().enumerate());
+        let fits =
+            features <= T::Narrow::FEATURES && trees.iter().all(|t| t.places.len() <= <T::Narrow as Packed<T>>::NODES);
+        let nodes = if fits {
+            Nodes::Narrow(places().map(|(at, place)| place.packed(at)).collect())
+        } else {
+            Nodes::Wide(places().map(|(at, place)| place.packed(at)).collect())
+        };
+        let mut walked = Walked {
+            spans: Vec::new(),
+            heads: Vec::new(),
+            leaf_of_node: Vec::new(),
+            nan_matters: places().any(|(_, p)| matches!(p, Place::Branch { nan_left: true, .. })),
+            isa,
+        };
+        let bytes = match engine {
+            TreeEngine::Auto | TreeEngine::BitVector | TreeEngine::Oblivious => ByteTrees::new(forest, engine, isa),
+            TreeEngine::Walk | TreeEngine::Scalar => None,
+        };
+        let asked = format!("{engine} asked for");
+        let (bytes, why) = match bytes {
+            None if engine == TreeEngine::Auto => (None, "a tree has more than 256 leaves".to_owned()),
+            None if matches!(engine, TreeEngine::BitVector | TreeEngine::Oblivious) => {
+                (None, format!("{asked}, which can't take these trees"))
+            }
+            Some((bytes, origins)) if engine == TreeEngine::Auto => match bytes.verdict(isa) {
+                Ok(why) => (Some((bytes, origins)), why),
+                Err(why) => (None, why),
+            },
+            bytes => (bytes, asked),
+        };
+        let mut origins = Vec::new();
+        let road = match bytes {
+            Some((bytes, of_exits)) => {
+                origins = of_exits;
+                for (tree, of_tree) in trees.iter().zip(origins.chunks_exact(bytes.stride())) {
+                    walked.add_numbered(tree, of_tree);
+                }
+                Road::Bytes(bytes)
+            }
+            None => {
+                for tree in &trees {
+                    walked.add(tree, Head::new(tree, isa), &mut origins);
+                }
+                if engine == TreeEngine::Scalar {
+                    let mut leaf_of = vec![0; forest.nodes.len()];
+                    for (leaf, &node) in origins.iter().enumerate().rev() {
+                        leaf_of[node as usize] = leaf as u32;
+                    }
+                    Road::Literal(forest.clone(), leaf_of)
+                } else {
+                    Road::Walk
+                }
+            }
+        };
+        let leaves =
+            if each_vote { Leaves::sparse(forest, &origins) } else { Leaves::of(forest, &walked.spans, &origins) };
+        let mut this =
+            Self { nodes, trees: walked, road, leaves, origins, features, targets: forest.targets, reason: why };
+        this.reason = this.account(forest.nodes.len());
+        Ok(this)
+    }
+
+    /// Which engine this is and why, and what it holds for a forest of `nodes` nodes.
+    fn account(&self, nodes: usize) -> String {
+        let walked = match &self.nodes {
+            Nodes::Narrow(nodes) => size_of_val(&**nodes),
+            Nodes::Wide(nodes) => size_of_val(&**nodes),
+        } + size_of_val(&*self.trees.leaf_of_node);
+        let (name, more) = match &self.road {
+            Road::Bytes(bytes) => {
+                let ((tests, _), columns) = (bytes.work(), bytes.columns());
+                let name = if bytes.is_oblivious() { "oblivious" } else { "bit-vector" };
+                (format!("{name}, {tests} tests over {columns} columns of ranks"), bytes.bytes())
+            }
+            Road::Walk => ("walk".to_owned(), self.trees.heads.iter().map(Head::bytes).sum()),
+            Road::Literal(..) => ("scalar".to_owned(), 0),
+        };
+        let per_node = (walked + more + self.leaves.bytes()) as f64 / nodes.max(1) as f64;
+        let trees = self.trees.spans.len();
+        format!("{name} ({}): {trees} trees, {nodes} nodes, {per_node:.1} bytes per node", self.reason)
+    }
+
+    /// Which engine this is and why, with the size of it.
+    pub(crate) fn describe(&self) -> String {
+        self.reason.clone()
+    }
+
+    /// The sums of the leaves' votes: `x` (m, n) gives (m, targets), added to `sums` tree by tree.
+    pub(crate) fn sums(&self, x: &[T], n: usize, sums: &mut [W]) {
+        let mut summing = Summing { leaves: &self.leaves, k: self.targets, sums };
+        match &self.road {
+            Road::Bytes(bytes) if x.len() / n.max(1) >= FEW => {
+                debug_assert!(n >= self.features);
+                let stride = bytes.stride();
+                match &self.leaves {
+                    Leaves::One { .. } => bytes.run(x, n, &mut super::sums::OneSink { summing: &mut summing, stride }),
+                    _ => {
+                        let mut leaf = |row, tree: usize, leaf| summing.add(row, tree, leaf);
+                        bytes.run(x, n, &mut EachLeaf { stride, visit: &mut leaf });
+                    }
+                }
+            }
+            _ => match (&self.leaves, self.targets) {
+                (Leaves::One { weights, .. }, 1) => {
+                    let sums = summing.sums;
+                    self.leaves(x, n, |row, _, leaf| sums[row] += weights[leaf]);
+                }
+                _ => self.leaves(x, n, |row, tree, leaf| summing.add(row, tree, leaf)),
+            },
+        }
+    }
+
+    /// Shows `visit` every vote for every row, of an engine made with `each_vote`: the row and the vote.
+    pub(crate) fn votes(&self, x: &[T], n: usize, mut visit: impl FnMut(usize, Vote<W>)) {
+        if let Leaves::Sparse { ranges, votes } = &self.leaves {
+            self.leaves(x, n, |row, _, leaf| {
+                let (from, to) = ranges[leaf];
+                votes[from as usize..to as usize].iter().for_each(|v| visit(row, *v));
+            });
+        }
+    }
+
+    /// The leaf's place in [`Forest::nodes`].
+    pub(crate) fn node_of(&self, leaf: usize) -> u32 {
+        self.origins[leaf]
+    }
+
+    /// Shows `visit` the leaf of every tree for every row: the row, the tree and the leaf, of which
+    /// [`node_of`](Self::node_of) says which it is. A row meets the trees in order.
+    #[inline(always)]
+    pub(crate) fn leaves(&self, x: &[T], n: usize, mut visit: impl FnMut(usize, usize, usize)) {
+        debug_assert!(n >= self.features);
+        match &self.road {
+            Road::Bytes(bytes) if x.len() / n.max(1) >= FEW => {
+                bytes.run(x, n, &mut EachLeaf { stride: bytes.stride(), visit: &mut visit });
+            }
+            Road::Literal(forest, leaf_of) => {
+                for (r, row) in x.chunks_exact(n.max(1)).enumerate() {
+                    for (t, &root) in forest.roots.iter().enumerate() {
+                        visit(r, t, leaf_of[oracle::leaf(forest, root, row) as usize] as usize);
+                    }
+                }
+            }
+            road => {
+                let grouped = matches!(road, Road::Walk);
+                match &self.nodes {
+                    Nodes::Narrow(nodes) => walk::rows(nodes, &self.trees, grouped, x, n, visit),
+                    Nodes::Wide(nodes) => walk::rows(nodes, &self.trees, grouped, x, n, visit),
+                }
+            }
+        }
+    }
+}
+
+/// Shows a closure every leaf.
+struct EachLeaf<'v, V> {
+    stride: usize,
+    visit: &'v mut V,
+}
+
+impl<V: FnMut(usize, usize, usize)> Sink for EachLeaf<'_, V> {
+    fn take<const G: usize>(&mut self, of: &Exits<'_, G>) {
+        for row in 0..of.rows.min(G) {
+            for (t, exits) in of.exits.iter().enumerate() {
+                let tree = of.first_tree + t;
+                (self.visit)(of.first_row + row, tree, tree * self.stride + usize::from(exits[row]));
+            }
+        }
+    }
+}
