@@ -31,8 +31,19 @@ pub(super) struct Cut<'g> {
 }
 
 /// Operators that give their strings on.
-const CARRIERS: &[&str] =
-    &["Identity", "Reshape", "Concat", "Gather", "Slice", "Split", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Where"];
+const CARRIERS: &[&str] = &[
+    "Identity",
+    "Reshape",
+    "Concat",
+    "Gather",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "Transpose",
+    "Where",
+];
 
 impl<'g> Cut<'g> {
     /// Finds the places of the nodes.

@@ -8,8 +8,8 @@ use crate::load::Source;
 use crate::onnx::builder::{Dim as Length, value_info};
 use crate::onnx::{GraphProto, ModelProto, ValueInfoProto, data_type};
 use crate::{
-    Artifact, Checked, DType, Description, Dim, Error, ErrorKind, Loader, Model, Pipeline, Result, Signature, TensorSpec,
-    Tensors,
+    Artifact, Checked, DType, Description, Dim, Error, ErrorKind, Loader, Model, Pipeline, Result, Signature,
+    TensorSpec, Tensors,
 };
 
 /// The model in an ONNX file that is cut between the backends.

@@ -93,9 +93,9 @@ fn folded(model: &TypedModel, node: &TypedNode, inputs: &[Trail]) -> TractResult
         let picked = picked.to_plain_array_view::<i64>()?;
         let length = (rows * run) as i64;
         let row_of = |entry: i64| if entry < 0 { entry + length } else { entry } / run as i64;
-        let along = (0..picked.ndim()).filter(|along| picked.shape()[*along] == rows).find(|along| {
-            picked.indexed_iter().all(|(place, entry)| row_of(*entry) == place[*along] as i64)
-        });
+        let along = (0..picked.ndim())
+            .filter(|along| picked.shape()[*along] == rows)
+            .find(|along| picked.indexed_iter().all(|(place, entry)| row_of(*entry) == place[*along] as i64));
         return Ok(along.map(|along| Trail::Rows { axis: axis + along, run: 1 }));
     }
     Ok(None)

@@ -13,7 +13,9 @@ use super::{convert, independence, prepare};
 use crate::backend::declared::{self, Declared, Hint};
 use crate::backend::{file, inline};
 use crate::load::Source;
-use crate::{Artifact, Checked, Description, Dim, Error, ErrorKind, Limits, Loader, Model, Result, Signature, Tensor, Tensors};
+use crate::{
+    Artifact, Checked, Description, Dim, Error, ErrorKind, Limits, Loader, Model, Result, Signature, Tensor, Tensors,
+};
 
 /// What runs the graph, with its version.
 const ENGINE: &str = "tract 0.23.9";
@@ -53,8 +55,10 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
         Batching::None => false,
     };
     plans.settle();
-    description.engine =
-        format!("{ENGINE}, compiled {}", if plans.is_general() { "once for all shapes" } else { "per shape of the inputs" });
+    description.engine = format!(
+        "{ENGINE}, compiled {}",
+        if plans.is_general() { "once for all shapes" } else { "per shape of the inputs" }
+    );
 
     description.notes = std::mem::take(&mut analysis.notes);
     if !prepared.rewritten.is_empty() {

@@ -134,7 +134,9 @@ impl Plans {
                         }
                         Dim::Any => graph.symbols.new_with_prefix("any"),
                         // No name of a file begins like this.
-                        Dim::Batch => named.entry("\0".into()).or_insert_with(|| graph.symbols.new_with_prefix("m")).clone(),
+                        Dim::Batch => {
+                            named.entry("\0".into()).or_insert_with(|| graph.symbols.new_with_prefix("m")).clone()
+                        }
                         Dim::Named(name) => {
                             named.entry(name.clone()).or_insert_with(|| graph.symbols.new_with_prefix("size")).clone()
                         }

@@ -76,8 +76,9 @@ def through(name, model, feeds, modes):
 
 
 QT = QuantType
+# Without reduced weights, 8-bit products of mixed signs overflow in ONNX Runtime's kernels for AVX2.
 static = lambda fmt, a, w, channels, feeds, **extra: lambda i, o: quantize_static(
-    i, o, Reader(feeds), quant_format=fmt, activation_type=a, weight_type=w, per_channel=channels, extra_options=extra)
+    i, o, Reader(feeds), quant_format=fmt, activation_type=a, weight_type=w, per_channel=channels, extra_options=extra, reduce_range=w == QT.QInt8)
 
 
 def modes(feeds):
@@ -90,7 +91,7 @@ def modes(feeds):
     made["qdq_contrib"] = static(QuantFormat.QDQ, QT.QUInt8, QT.QInt8, True, feeds, UseQDQContribOps=True)
     made["qdq_symmetric"] = static(QuantFormat.QDQ, QT.QInt8, QT.QInt8, True, feeds, ActivationSymmetric=True, WeightSymmetric=True, DedicatedQDQPair=True)
     for w, c in [(QT.QInt8, True), (QT.QUInt8, False)]:
-        made[f"dynamic_{short[w]}_{'channels' if c else 'whole'}"] = lambda i, o, w=w, c=c: quantize_dynamic(i, o, weight_type=w, per_channel=c)
+        made[f"dynamic_{short[w]}_{'channels' if c else 'whole'}"] = lambda i, o, w=w, c=c: quantize_dynamic(i, o, weight_type=w, per_channel=c, reduce_range=w == QT.QInt8)
     return made
 
 
@@ -129,7 +130,7 @@ text = [
     node("MatMul", "p n", "v"), node("Add", "v e", "a"), node("ReduceMean", "a", "mean0", axes=[1], keepdims=1), node("Squeeze", "mean0 axes", "mean"),
     node("Gemm", "mean w bias", "y"),
 ]
-through("text", graph(text, inits, feeds, [("y", T.FLOAT, None)]), feeds, modes(feeds))
+through("text", graph(text, inits, feeds, [("y", T.FLOAT, None)]), feeds, {k: v for k, v in modes(feeds).items() if "qop" not in k})
 text = [n for n in text if n.op_type not in ("Where", "Unsqueeze")]
 text[[n.op_type for n in text].index("Softmax")].input[0] = "s1"
 feeds.pop("keep")
@@ -155,7 +156,7 @@ for signed, groups in itertools.product([False, True], [1, 2]):
 
 # Fused transformers: as floats, and after the dynamic quantiser.
 m, s, heads, width = 3, 5, 2, 8
-dynamic = {"float": lambda i, o: onnx.save(onnx.load(i), o), "dynamic": lambda i, o: quantize_dynamic(i, o, weight_type=QT.QInt8), "dynamic_channels": lambda i, o: quantize_dynamic(i, o, weight_type=QT.QInt8, per_channel=True)}
+dynamic = {"float": lambda i, o: onnx.save(onnx.load(i), o), "dynamic": lambda i, o: quantize_dynamic(i, o, weight_type=QT.QInt8, reduce_range=True), "dynamic_channels": lambda i, o: quantize_dynamic(i, o, weight_type=QT.QInt8, per_channel=True, reduce_range=True)}
 for mask, causal, past in [("none", 0, 0), ("none", 1, 0), ("lengths", 0, 0), ("raw", 0, 0), ("square", 0, 0), ("none", 1, 1)]:
     feeds = {"x": f(m, s, width)}
     nodes, given = [], ""

@@ -9,8 +9,10 @@ use crate::onnx::{builder, data_type};
 
 const MS: &str = "com.microsoft";
 
-pub(super) const RULES: &[(&str, &str, Rule)] =
-    &[(MS, "EmbedLayerNormalization", |site| embed(site, false)), (MS, "QEmbedLayerNormalization", |site| embed(site, true))];
+pub(super) const RULES: &[(&str, &str, Rule)] = &[
+    (MS, "EmbedLayerNormalization", |site| embed(site, false)),
+    (MS, "QEmbedLayerNormalization", |site| embed(site, true)),
+];
 
 /// Ids (m, s), segments (m, s) or nothing, tables of words, positions and segments, gain, bias, mask (m, s) or nothing;
 /// then positions (m, s) or nothing, or for the quantised operator the scales of the five constants and their zero

@@ -23,14 +23,8 @@ use crate::{Limits, Result};
 type Rule = fn(&mut Site<'_>) -> Result<()>;
 
 /// The rules of every module, by domain and operator.
-const RULES: &[&[(&str, &str, Rule)]] = &[
-    attention::RULES,
-    blocks::RULES,
-    embed::RULES,
-    linear::RULES,
-    lstm::RULES,
-    qdq::RULES,
-];
+const RULES: &[&[(&str, &str, Rule)]] =
+    &[attention::RULES, blocks::RULES, embed::RULES, linear::RULES, lstm::RULES, qdq::RULES];
 
 /// Rewrites the nodes of `graph` and of its subgraphs; gives the operators that were rewritten, each once.
 ///
