@@ -44,7 +44,7 @@ fn differences(got: &Tensor<'_>, expected: &Tensor<'_>) -> (f64, f64, usize) {
     let (got, expected) = (numbers(got).unwrap(), numbers(expected).unwrap());
     let distances = || got.iter().zip(&expected).map(|(g, e)| (g - e).abs());
     let (low, high) = expected.iter().fold((f64::MAX, f64::MIN), |(l, h), &e| (l.min(e), h.max(e)));
-    let mean = distances().sum::<f64>() / got.len() as f64 / (high - low);
+    let mean = distances().sum::<f64>() / got.len() as f64 / (high - low).max(f64::MIN_POSITIVE);
     let other = classes(&got, 10).iter().zip(classes(&expected, 10)).filter(|(g, e)| **g != *e).count();
     (distances().fold(0.0, f64::max), mean, other)
 }
