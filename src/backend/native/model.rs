@@ -38,6 +38,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
             .collect(),
         limits: *limits,
         external: source.external(),
+        tree_engine: loader.tree_engine,
     };
     let names = file::wanted(graph, loader.outputs.as_deref())?;
     let program = compile::compile(&context, graph, Some(&names), None)?.program;
@@ -104,7 +105,15 @@ fn describe(
     description.operators = file::operators(graph);
     description.notes = analysis.notes.clone();
     description.notes.extend(file::written_by(proto));
-    description.parts = program.steps.iter().map(|s| Description::new("", "native", &s.label)).collect();
+    description.parts = program
+        .steps
+        .iter()
+        .map(|step| {
+            let mut part = Description::new("", "native", &step.label);
+            part.notes.extend(step.op.engine());
+            part
+        })
+        .collect();
     description
 }
 

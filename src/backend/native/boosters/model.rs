@@ -29,7 +29,7 @@ pub(super) fn build(
     started: Instant,
 ) -> Result<Arc<dyn Model>> {
     let outputs = Output::choose(&booster, loader.outputs.as_deref())?;
-    match Ready::new(&booster.scorer, outputs.contains(&Output::Leaf))? {
+    match Ready::new(&booster.scorer, outputs.contains(&Output::Leaf), loader.tree_engine)? {
         Ready::F32(score) => BoosterModel::new(booster, score, outputs, source, loader, reason, started),
         Ready::F64(score) => BoosterModel::new(booster, score, outputs, source, loader, reason, started),
     }
