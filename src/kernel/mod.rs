@@ -15,6 +15,8 @@ mod real;
 mod rows;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "candle")]
+mod transformer;
 
 pub(crate) use distance::{Metric, Points};
 pub(crate) use exits::{GROUP, SECTION, Section, Test, exits, worthwhile_exits};
@@ -23,3 +25,5 @@ pub(crate) use gemm::Packed;
 pub(crate) use isa::Isa;
 pub(crate) use real::Real;
 pub(crate) use rows::softmax_rows;
+#[cfg(feature = "candle")]
+pub(crate) use transformer::{Epilogue, LayerNorm, add_norm_rows, attention_rows, finish_rows};
