@@ -61,7 +61,7 @@ pub use half;
 pub use inspect::Inspection;
 pub use linear::{LinearModel, Link};
 #[cfg(feature = "std")]
-pub use load::{Backend, Device, Format, Limits, Loader, load};
+pub use load::{Backend, Device, Format, Limits, Loader, TreeEngine, load};
 pub use model::{Model, ModelExt};
 pub use ndarray;
 #[cfg(feature = "std")]

@@ -87,6 +87,12 @@ impl Format {
         crate::onnx::looks_like_onnx(bytes).then_some(Self::Onnx)
     }
 
+    /// Whether this is a booster's own file.
+    #[cfg(feature = "native")]
+    pub(crate) const fn is_booster(self) -> bool {
+        matches!(self, Self::XgboostJson | Self::XgboostUbjson | Self::LightGbm | Self::CatBoostJson)
+    }
+
     /// The name in words.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -121,14 +127,18 @@ impl Format {
                 "these are weights alone; load the directory with their `config.json` and `tokenizer.json`",
             ),
             Self::HuggingFace => (ErrorKind::Unsupported, "a Hugging Face directory is loaded by `Loader::load`"),
-            Self::XgboostJson | Self::XgboostUbjson => (
-                ErrorKind::Unsupported,
-                "XGBoost's own files are not read by this version; export to ONNX with `onnxmltools.convert_xgboost`",
-            ),
-            Self::LightGbm => (
-                ErrorKind::Unsupported,
-                "LightGBM's own files are not read by this version; export to ONNX with `onnxmltools.convert_lightgbm`",
-            ),
+            Self::XgboostJson | Self::XgboostUbjson if cfg!(feature = "native") => {
+                (ErrorKind::Unsupported, "XGBoost's own files are read by the backend `native`")
+            }
+            Self::XgboostJson | Self::XgboostUbjson => {
+                (ErrorKind::FeatureDisabled, "XGBoost's own files need the feature `native`, which this build lacks")
+            }
+            Self::LightGbm if cfg!(feature = "native") => {
+                (ErrorKind::Unsupported, "LightGBM's own files are read by the backend `native`")
+            }
+            Self::LightGbm => {
+                (ErrorKind::FeatureDisabled, "LightGBM's own files need the feature `native`, which this build lacks")
+            }
             Self::CatBoostJson | Self::CatBoostBinary => (
                 ErrorKind::Unsupported,
                 "CatBoost's own files are not read by this version; save with `model.save_model(path, format=\"onnx\")`",

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{Device, Format, Limits, Source};
+use super::{Device, Format, Limits, Source, TreeEngine};
 use crate::{Artifact, Error, ErrorKind, Model, Result};
 
 /// What turns a file into a model.
@@ -119,11 +119,20 @@ pub struct Loader {
     pub(crate) outputs: Option<Vec<String>>,
     pub(crate) cast: bool,
     pub(crate) device: Device,
+    pub(crate) tree_engine: TreeEngine,
 }
 
 impl Default for Loader {
     fn default() -> Self {
-        Self { backend: None, threads: 1, limits: Limits::default(), outputs: None, cast: false, device: Device::Cpu }
+        Self {
+            backend: None,
+            threads: 1,
+            limits: Limits::default(),
+            outputs: None,
+            cast: false,
+            device: Device::Cpu,
+            tree_engine: TreeEngine::Auto,
+        }
     }
 }
 
@@ -169,6 +178,13 @@ impl Loader {
         self
     }
 
+    /// Scores tree ensembles with this engine, where it can take the trees.
+    #[must_use]
+    pub fn tree_engine(mut self, engine: TreeEngine) -> Self {
+        self.tree_engine = engine;
+        self
+    }
+
     /// Where the model computes: the processor unless set. Only the backend `candle` knows others.
     #[must_use]
     pub fn device(mut self, device: Device) -> Self {
@@ -209,11 +225,25 @@ impl Loader {
             ));
         }
         let format = Format::sniff(&source.bytes);
+        if self.device != Device::Cpu && !matches!(format, Some(Format::HuggingFace | Format::Manifest)) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "only the backend `candle` computes elsewhere than on the processor",
+            )
+            .expected(Device::Cpu)
+            .actual(self.device));
+        }
         match format {
             Some(Format::Onnx) => self.load_onnx(source),
             Some(Format::Manifest) => crate::compose::load(source, self),
             #[cfg(feature = "candle")]
             Some(Format::HuggingFace) => self.load_hugging_face(source),
+            #[cfg(feature = "native")]
+            Some(other) if other.is_booster() && self.backend.is_none_or(|b| b == Backend::Native) => {
+                let reason =
+                    if self.backend.is_some() { "asked for" } else { "the one backend that reads boosters' own files" };
+                crate::backend::native::boosters::load(source, self, other, reason.to_owned())
+            }
             Some(other) => Err(other.refusal()),
             None => Err(Format::unknown(&source.bytes)),
         }

@@ -9,6 +9,7 @@ mod loader;
 mod source;
 #[cfg(test)]
 mod tests;
+mod tree_engine;
 
 pub use device::Device;
 #[cfg(feature = "candle")]
@@ -17,3 +18,4 @@ pub use format::Format;
 pub use limits::Limits;
 pub use loader::{Backend, Loader, load};
 pub(crate) use source::Source;
+pub use tree_engine::TreeEngine;

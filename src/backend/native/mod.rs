@@ -5,15 +5,20 @@
 //! name in [`ops`]; dry runs at load tell the true shapes of the outputs and whether rows are independent.
 
 mod analyze;
+#[allow(dead_code, unused_imports, reason = "the form has parts that the readers of LightGBM and CatBoost fill")]
+pub(crate) mod boosters;
 mod compile;
 mod fuse;
 mod model;
 mod node;
 mod op;
 pub(super) mod ops;
+mod pool;
 mod program;
 #[cfg(test)]
 mod tests;
+#[allow(dead_code, reason = "the readers of the boosters' own files come next")]
+pub(crate) mod trees;
 pub(crate) mod value;
 
 pub(crate) use model::load;

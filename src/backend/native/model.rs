@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::analyze::{self, Analysis, Batching, Output};
 use super::compile::{self, Context};
 use super::op::Scratch;
+use super::pool::Pool;
 use super::program::{Program, Slots};
 use super::value::{Shape, Value, typed};
 use crate::backend::{file, inline};
@@ -21,8 +22,6 @@ use crate::{
 
 /// The elements that the values of one block of rows may take, so that they stay in the cache.
 const BLOCK_ELEMENTS: usize = 1 << 16;
-/// The fewest rows worth a thread of their own.
-const ROWS_PER_THREAD: usize = 256;
 
 /// The model in an ONNX file; `reason` says why this backend was chosen.
 pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<Arc<dyn Model>> {
@@ -55,12 +54,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     // Here and not before: the elements of a sequence get names of their own.
     let named = analysis.signature.outputs().iter().map(|o| o.name().as_str());
     unique(named, "two outputs of the graph have the same name")?;
-    let pool = match loader.threads {
-        0 | 1 => None,
-        n => Some(rayon::ThreadPoolBuilder::new().num_threads(n).build().map_err(|e| {
-            Error::new(ErrorKind::Backend, "the threads of the model could not be started").with_source(e)
-        })?),
-    };
+    let pool = Pool::new(loader.threads)?;
     let block = (BLOCK_ELEMENTS / analysis.elements_per_row).clamp(16, 4096);
     let description = describe(&proto, graph, &program, &analysis, loader, reason);
     let artifact = file::artifact(source, context.external.as_ref())?;
@@ -119,7 +113,7 @@ struct NativeModel {
     program: Program,
     analysis: Analysis,
     limits: Limits,
-    pool: Option<rayon::ThreadPool>,
+    pool: Pool,
     /// How many rows are run at once where rows are independent.
     block: usize,
     description: Description,
@@ -254,18 +248,13 @@ impl NativeModel {
     }
 
     fn run_threads(&self, values: &[Value<'_>], m: usize, block: usize) -> Result<Vec<Value<'static>>> {
-        use rayon::iter::{IntoParallelIterator, ParallelIterator};
-        let Some(pool) = self.pool.as_ref().filter(|_| m >= 2 * ROWS_PER_THREAD) else {
-            return self.run_blocks(values, 0..m, block);
-        };
-        let parts = pool.current_num_threads().min(m / ROWS_PER_THREAD);
-        let ranges: Vec<Range<usize>> = (0..parts).map(|i| m * i / parts..m * (i + 1) / parts).collect();
-        let done: Vec<Vec<Value<'static>>> = pool.install(|| {
-            ranges.clone().into_par_iter().map(|range| self.run_blocks(values, range, block)).collect::<Result<_>>()
-        })?;
+        let mut done = self.pool.split(m, |range| self.run_blocks(values, range, block))?;
+        if done.len() == 1 {
+            return Ok(done.pop().expect("the list was seen to hold one").1);
+        }
         let mut joined = Joined::new(m);
         let mut cx = Scratch::default();
-        for (range, part) in ranges.into_iter().zip(done) {
+        for (range, part) in done {
             joined.add(part, range.len(), &mut cx)?;
         }
         Ok(joined.finish())

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::forest::{Branch, Forest, Mode, Node, Vote};
-use super::number::Number;
 use crate::backend::native::node::Node as Proto;
+use crate::backend::native::trees::{Branch, Forest, Mode, Node, Number, Vote};
 use crate::backend::native::value::{Data, Value};
 use crate::{Error, ErrorKind, Result};
 
@@ -190,7 +189,7 @@ impl<'g> Attributes<'g> {
             }));
         }
         let roots = self.roots(&has_parent, name)?;
-        let forest = Forest { nodes, votes, members: Vec::new(), roots, targets };
+        let forest = Forest { nodes, votes, members: Vec::new(), sets: Vec::new(), roots, targets };
         forest.check_acyclic(name)?;
         Ok(forest)
     }

@@ -1,9 +1,8 @@
 //! The attributes of `TreeEnsemble`, in which leaves have lists of their own.
 
 use super::attributes::Numbers;
-use super::forest::{Branch, Forest, Mode, Node, Vote};
-use super::number::Number;
 use crate::backend::native::node::Node as Proto;
+use crate::backend::native::trees::{Branch, Forest, Mode, Node, Number, Vote};
 use crate::backend::native::value::Data;
 use crate::{Error, ErrorKind, Result};
 
@@ -144,7 +143,7 @@ impl<'g> Attributes<'g> {
                     .actual(root)
             })
         });
-        let forest = Forest { roots: roots.collect::<Result<_>>()?, nodes, votes, members, targets };
+        let forest = Forest { roots: roots.collect::<Result<_>>()?, nodes, votes, members, sets: Vec::new(), targets };
         forest.check_acyclic(name)?;
         Ok(forest)
     }

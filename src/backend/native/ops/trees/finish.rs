@@ -1,6 +1,6 @@
 //! From sums of votes to scores and labels.
 
-use super::number::Number;
+use super::scored::Scored;
 use crate::backend::native::ops::post::PostTransform;
 
 /// What the votes for one target become.
@@ -21,7 +21,7 @@ pub(super) struct Score<T> {
 
 impl Aggregate {
     /// Adds one vote.
-    pub(super) fn add<T: Number>(self, score: &mut Score<T>, weight: T) {
+    pub(super) fn add<T: Scored>(self, score: &mut Score<T>, weight: T) {
         let better = match self {
             Self::Sum | Self::Average => {
                 score.value += weight;
@@ -49,7 +49,7 @@ pub(super) struct Regression {
 impl Regression {
     /// Makes the answers of rows of `k` aggregated votes; `voted` tells whether a row has votes for a target. Of several
     /// targets, one without votes is zero whatever its base value, as ONNX Runtime has it.
-    pub(super) fn finish<T: Number>(&self, scores: &mut [T], k: usize, voted: impl Fn(usize, usize) -> bool) {
+    pub(super) fn finish<T: Scored>(&self, scores: &mut [T], k: usize, voted: impl Fn(usize, usize) -> bool) {
         if self.aggregate == Aggregate::Average {
             let trees = T::from_f64(self.trees as f64);
             scores.iter_mut().for_each(|s| *s = s.over(trees));
@@ -74,7 +74,7 @@ impl Regression {
 }
 
 /// Applies a transform to rows of at least two scores.
-pub(super) fn transform<T: Number>(post: PostTransform, scores: &mut [T], k: usize) {
+pub(super) fn transform<T: Scored>(post: PostTransform, scores: &mut [T], k: usize) {
     match post {
         PostTransform::None => {}
         PostTransform::Softmax => T::softmax(scores, k),
@@ -85,7 +85,7 @@ pub(super) fn transform<T: Number>(post: PostTransform, scores: &mut [T], k: usi
 }
 
 /// Softmax in which scores next to zero count as absent, as ONNX Runtime computes it.
-fn softmax_zero<T: Number>(row: &mut [T]) {
+fn softmax_zero<T: Scored>(row: &mut [T]) {
     let max = row.iter().fold(T::LOWEST, |max, &s| if s > max { s } else { max });
     let absent = (T::ZERO - max).exp();
     let mut sum = T::ZERO;
@@ -114,7 +114,7 @@ pub(super) struct Classification {
 
 impl Classification {
     /// The winners and the scores (m, classes) of rows of votes; `voted` tells whether a row has votes for a class.
-    pub(super) fn finish<T: Number>(
+    pub(super) fn finish<T: Scored>(
         &self,
         scores: &mut [T],
         voted: impl Fn(usize, usize) -> bool,
@@ -159,7 +159,7 @@ impl Classification {
 
     /// The winner of two classes; their scores are transformed in place. Two scores stand for themselves; one, the
     /// first, stands for both classes. Which is which when base values come in is ONNX Runtime's way.
-    fn binary<T: Number>(&self, row: &mut [T], voted: [bool; 2], base: &[T]) -> u32 {
+    fn binary<T: Scored>(&self, row: &mut [T], voted: [bool; 2], base: &[T]) -> u32 {
         let mut two = true;
         match *base {
             [b0, b1] => {

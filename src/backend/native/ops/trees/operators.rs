@@ -6,15 +6,15 @@ use std::sync::OnceLock;
 
 use smallvec::smallvec;
 
-use super::engine::{Engine, Engines};
 use super::finish::{Aggregate, Classification, Regression, Score};
-use super::forest::{Forest, Node as ForestNode};
+use super::scored::Scored;
 use super::{attributes, ensemble};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
 use crate::backend::native::ops::ml::labels::Labels;
 use crate::backend::native::ops::post::PostTransform;
+use crate::backend::native::trees::{Engine, Forest, Node as ForestNode, Options};
 use crate::backend::native::value::{Data, Value};
 use crate::tensor::shape_text;
 use crate::{Error, ErrorKind, Result};
@@ -80,7 +80,7 @@ impl Trees {
             Plain::F64(f) => (f.targets, f.features(), count(f)),
         };
         let narrow = match &plain {
-            Plain::F32(f) => Some(Engine::new(f, each_vote)?),
+            Plain::F32(f) => Some(Engine::new(f, Options { each_vote, ..Options::default() })?),
             Plain::F64(_) => None,
         };
         let this = Self {
@@ -101,14 +101,18 @@ impl Trees {
         Ok(this)
     }
 
+    fn options(&self) -> Options {
+        Options { each_vote: self.each_vote, ..Options::default() }
+    }
+
     /// The engine for f64 rows.
     fn wide(&self) -> Result<&Engine<f64>> {
         if let Some(engine) = self.wide.get() {
             return Ok(engine);
         }
         let engine = match &self.plain {
-            Plain::F32(f) => Engine::new(&f.widened(), self.each_vote)?,
-            Plain::F64(f) => Engine::new(f, self.each_vote)?,
+            Plain::F32(f) => Engine::new(&f.widened(), self.options())?,
+            Plain::F64(f) => Engine::new(f, self.options())?,
         };
         Ok(self.wide.get_or_init(|| engine))
     }
@@ -301,7 +305,7 @@ struct Rows<'x, T: Clone> {
     n: usize,
 }
 
-impl<'x, T: Engines> Rows<'x, T> {
+impl<'x, T: Scored> Rows<'x, T> {
     fn new(x: Cow<'x, [T]>, m: usize, n: usize) -> Self {
         // Trees that are leaves need no features, but rows must be there to be walked.
         if n == 0 { Self { x: vec![T::ZERO; m].into(), m, n: 1 } } else { Self { x, m, n } }
@@ -310,7 +314,7 @@ impl<'x, T: Engines> Rows<'x, T> {
 
 impl Trees {
     /// The outputs for rows that `engine` takes; `narrow` brings the answers to the type of the outputs.
-    fn answers<'v, T: Engines>(
+    fn answers<'v, T: Scored>(
         &self,
         engine: &Engine<T>,
         rows: &Rows<'_, T>,

@@ -1,17 +1,13 @@
-//! The number types that trees are computed in.
+//! The arithmetic of scores.
 
 use crate::backend::native::ops::post::{logistic, probit};
+use crate::backend::native::trees::{Engines, Number};
 use crate::backend::native::value::Item;
-use crate::kernel::{Isa, Real, softmax_rows};
+use crate::kernel::{Isa, softmax_rows};
 
-/// f32 or f64, with what thresholds and scores need.
-pub(super) trait Number: Real + Item {
-    const NAN: Self;
+/// f32 or f64, with what becomes of sums.
+pub(super) trait Scored: Number + Engines + Item {
     const LOWEST: Self;
-    fn of_f32(x: f32) -> Self;
-    fn is_nan(self) -> bool;
-    /// The largest number below.
-    fn next_down(self) -> Self;
     fn over(self, by: Self) -> Self;
     fn abs(self) -> Self;
     /// 1 / (1 + e^-x)
@@ -22,20 +18,8 @@ pub(super) trait Number: Real + Item {
     fn softmax(rows: &mut [Self], n: usize);
 }
 
-impl Number for f32 {
-    const NAN: Self = f32::NAN;
+impl Scored for f32 {
     const LOWEST: Self = f32::MIN;
-    #[inline(always)]
-    fn of_f32(x: f32) -> Self {
-        x
-    }
-    #[inline(always)]
-    fn is_nan(self) -> bool {
-        self.is_nan()
-    }
-    fn next_down(self) -> Self {
-        self.next_down()
-    }
     fn over(self, by: Self) -> Self {
         self / by
     }
@@ -53,20 +37,8 @@ impl Number for f32 {
     }
 }
 
-impl Number for f64 {
-    const NAN: Self = f64::NAN;
+impl Scored for f64 {
     const LOWEST: Self = f64::MIN;
-    #[inline(always)]
-    fn of_f32(x: f32) -> Self {
-        x.into()
-    }
-    #[inline(always)]
-    fn is_nan(self) -> bool {
-        self.is_nan()
-    }
-    fn next_down(self) -> Self {
-        self.next_down()
-    }
     fn over(self, by: Self) -> Self {
         self / by
     }

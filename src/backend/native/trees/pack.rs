@@ -14,7 +14,7 @@ use super::number::Number;
 use crate::{Error, ErrorKind, Result};
 
 /// A node of a packed tree. Places count from the root of the tree.
-pub(super) trait Packed<T>: Copy + Send + Sync + std::fmt::Debug + 'static {
+pub(crate) trait Packed<T>: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// The most nodes of a tree and the most features that this form can address.
     const NODES: usize;
     const FEATURES: usize;
@@ -27,7 +27,7 @@ pub(super) trait Packed<T>: Copy + Send + Sync + std::fmt::Debug + 'static {
 
 /// Eight bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Small {
+pub(crate) struct Small {
     threshold: f32,
     /// The highest bit says that NaN counts as below the threshold.
     feature: u16,
@@ -57,7 +57,7 @@ impl Packed<f32> for Small {
 
 /// Twelve bytes for f32, sixteen for f64.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wide<T> {
+pub(crate) struct Wide<T> {
     threshold: T,
     /// The highest bit says that NaN counts as below the threshold.
     feature: u32,
@@ -92,8 +92,8 @@ pub(super) enum Place<T> {
     Branch { threshold: T, feature: u32, nan_left: bool, left: u32 },
     /// The node stands elsewhere.
     Jump { to: u32 },
-    /// A leaf with its votes.
-    Leaf { votes: (u32, u32) },
+    /// A leaf of the forest.
+    Leaf { node: u32 },
 }
 
 impl<T: Number> Place<T> {
@@ -130,8 +130,8 @@ struct Search<T> {
 }
 
 /// Packs the trees of a forest one by one.
-pub(super) struct Packer<'f, T> {
-    forest: &'f Forest<T>,
+pub(super) struct Packer<'f, T, W> {
+    forest: &'f Forest<T, W>,
     /// Where each node of the forest stands in the tree at hand.
     place: Vec<u32>,
     /// How many more nodes may be made.
@@ -140,10 +140,10 @@ pub(super) struct Packer<'f, T> {
 
 const NOWHERE: u32 = u32::MAX;
 
-impl<'f, T: Number> Packer<'f, T> {
-    pub(super) fn new(forest: &'f Forest<T>) -> Self {
+impl<'f, T: Number, W> Packer<'f, T, W> {
+    pub(super) fn new(forest: &'f Forest<T, W>) -> Self {
         // Only trees that share their nodes with each other need more than a small multiple.
-        let budget = 16 * (forest.nodes.len() + forest.members.len()) + 1024;
+        let budget = 16 * (forest.nodes.len() + forest.members.len()) + 64 * forest.sets.len() + 1024;
         Self { forest, place: vec![NOWHERE; forest.nodes.len()], budget }
     }
 
@@ -174,8 +174,8 @@ impl<'f, T: Number> Packer<'f, T> {
                     self.place[node as usize] = at;
                     placed.push(node);
                     let branch = match &self.forest.nodes[node as usize] {
-                        Node::Leaf { votes } => {
-                            places[at as usize] = Place::Leaf { votes: *votes };
+                        Node::Leaf { .. } => {
+                            places[at as usize] = Place::Leaf { node };
                             continue;
                         }
                         Node::Branch(branch) => branch,
@@ -232,6 +232,9 @@ impl<'f, T: Number> Packer<'f, T> {
         let (mut hit, mut miss) = (branch.yes, branch.no);
         let mut values = Vec::new();
         match branch.mode {
+            Mode::InSet | Mode::InSetFromZero => {
+                return Search { feature, thresholds: self.bounds(branch), hit, miss };
+            }
             Mode::Member => {
                 let (from, to) = branch.members;
                 values.extend_from_slice(&self.forest.members[from as usize..to as usize]);
@@ -258,6 +261,26 @@ impl<'f, T: Number> Packer<'f, T> {
         values.dedup();
         Search { feature, thresholds: values.into_iter().flat_map(|v| [before(v), v]).collect(), hit, miss }
     }
+
+    /// The last number before each run of members of a set, and the last of the run.
+    fn bounds(&self, branch: &Branch<T>) -> Vec<T> {
+        let words = &self.forest.sets[branch.members.0 as usize..branch.members.1 as usize];
+        let bit = |i: usize| words.get(i / 32).is_some_and(|w| w >> (i % 32) & 1 == 1);
+        let mut bounds: Vec<T> = Vec::new();
+        for i in (0..=32 * words.len()).filter(|&i| bit(i) != (i > 0 && bit(i - 1))) {
+            let bound = match i {
+                0 if branch.mode == Mode::InSet => T::from_f64(-1.0),
+                _ => T::at_least(i as u64).next_down(),
+            };
+            // Between two whole numbers that T can't tell apart there is no run.
+            if bounds.last() == Some(&bound) {
+                bounds.pop();
+            } else {
+                bounds.push(bound);
+            }
+        }
+        bounds
+    }
 }
 
 /// The number before `t`; before the lowest NaN, than which nothing is less.
@@ -275,7 +298,7 @@ fn as_leq<T: Number>(b: &Branch<T>) -> Option<(T, u32, u32, bool)> {
         Mode::Gte | Mode::Gt if b.threshold.is_nan() => None,
         Mode::Gte => Some((before(b.threshold), b.no, b.yes, !b.nan_true)),
         Mode::Gt => Some((b.threshold, b.no, b.yes, !b.nan_true)),
-        Mode::Eq | Mode::Neq | Mode::Member => None,
+        Mode::Eq | Mode::Neq | Mode::Member | Mode::InSet | Mode::InSetFromZero => None,
     }
 }
 

@@ -1,0 +1,47 @@
+//! The boosters' own files.
+//!
+//! A reader ([`lightgbm`], [`xgboost`], ...) writes down what its file says as a [`Booster`], the form that all share: features, the
+//! [`Input`] that makes the columns which trees compare, a [`Scorer`] that sums over them, and what the sums become.
+//! [`model`] scores rows with it: [`columns`] are filled a block at a time, [`score`] sums, [`link`] transforms and
+//! [`answers`] gives what was asked for. [`shap`] takes a sum apart into what each feature contributed.
+
+mod answers;
+mod booster;
+mod columns;
+mod lightgbm;
+mod link;
+mod model;
+mod narrow;
+mod rows;
+mod score;
+mod shap;
+#[cfg(test)]
+mod tests;
+mod xgboost;
+
+use std::sync::Arc;
+
+pub(crate) use booster::{
+    Booster, Categories, Cut, Features, Input, Labels, Linear, LinearLeaf, Link, Scorer, Task, Trees, Unseen,
+};
+pub(crate) use columns::{Column, Missing, Stage};
+pub(crate) use rows::Rows;
+
+use crate::load::Source;
+use crate::{Format, Loader, Model, Result};
+
+/// The model in a booster's own file; `reason` says why this backend was chosen.
+///
+/// # Errors
+/// What the reader finds wrong with the file; [`ErrorKind::UnknownTensor`](crate::ErrorKind) for an output that the
+/// model does not have.
+pub(crate) fn load(source: &Source, loader: &Loader, format: Format, reason: String) -> Result<Arc<dyn Model>> {
+    let started = std::time::Instant::now();
+    let booster = match format {
+        Format::LightGbm => lightgbm::read(&source.bytes, &loader.limits)?,
+        Format::XgboostJson => xgboost::read_json(&source.bytes, &loader.limits)?,
+        Format::XgboostUbjson => xgboost::read_ubjson(&source.bytes, &loader.limits)?,
+        other => return Err(other.refusal()),
+    };
+    model::build(booster, source, loader, reason, started)
+}

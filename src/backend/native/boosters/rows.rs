@@ -1,0 +1,126 @@
+//! Rows of the input, in each form in which they may be given.
+
+use super::booster::{Categories, Features, Unseen};
+use crate::backend::native::trees::Number;
+use crate::{Csr, Error, ErrorKind, Result, Tensor};
+
+/// Dense rows (m, n), row-major.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rows<'r> {
+    F32(&'r [f32]),
+    F64(&'r [f64]),
+    Text(&'r [String]),
+}
+
+impl<'r> Rows<'r> {
+    /// The rows `from..to` of `n` columns.
+    pub(super) fn slice(self, from: usize, to: usize, n: usize) -> Self {
+        match self {
+            Self::F32(x) => Self::F32(&x[from * n..to * n]),
+            Self::F64(x) => Self::F64(&x[from * n..to * n]),
+            Self::Text(x) => Self::Text(&x[from * n..to * n]),
+        }
+    }
+}
+
+/// The rows of an input tensor.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Given<'r> {
+    Dense(Rows<'r>),
+    SparseF32(&'r Csr<'r, f32>),
+    SparseF64(&'r Csr<'r, f64>),
+}
+
+impl<'r> Given<'r> {
+    /// The rows of a tensor that was checked against the signature.
+    pub(super) fn of(tensor: &'r Tensor<'_>) -> Result<Self> {
+        Ok(match tensor {
+            Tensor::CsrF32(rows) => Self::SparseF32(rows),
+            Tensor::CsrF64(rows) => Self::SparseF64(rows),
+            Tensor::F32(_) => Self::Dense(Rows::F32(tensor.as_slice()?)),
+            Tensor::F64(_) => Self::Dense(Rows::F64(tensor.as_slice()?)),
+            _ => Self::Dense(Rows::Text(tensor.as_slice()?)),
+        })
+    }
+}
+
+/// Text (m, n) as the numbers that columns are compared as: codes of categories, and what is written as a number.
+///
+/// # Errors
+/// [`ErrorKind::InvalidValue`] naming the row, counted from `first`, and the column.
+pub(super) fn codes(text: &[String], features: &Features, first: usize, numbers: &mut Vec<f64>) -> Result<()> {
+    numbers.clear();
+    numbers.reserve(text.len());
+    for (r, row) in text.chunks_exact(features.count.max(1)).enumerate() {
+        for (column, text) in row.iter().enumerate() {
+            let number = match features.categories(column) {
+                Some(categories) => category(text, categories),
+                None => number(text),
+            };
+            let located = |e: Error| {
+                let e = e.row((first + r) as u64).actual(format!("`{text}`"));
+                match features.names.get(column) {
+                    Some(name) => e.column(name),
+                    None => e,
+                }
+            };
+            numbers.push(number.map_err(located)?);
+        }
+    }
+    Ok(())
+}
+
+/// What is written as a number, or NaN where nothing is written.
+///
+/// # Errors
+/// [`ErrorKind::InvalidValue`] where it is something else.
+pub(crate) fn number(text: &str) -> Result<f64> {
+    match text.trim() {
+        "" | "NA" | "N/A" | "null" | "None" | "<NA>" => Ok(f64::NAN),
+        text => text.parse().map_err(|_| {
+            Error::new(ErrorKind::InvalidValue, "text stands in a column that the model takes as a number")
+        }),
+    }
+}
+
+fn category(text: &str, categories: &Categories) -> Result<f64> {
+    if let Some(code) = categories.known.iter().position(|known| known == text) {
+        return Ok(code as f64);
+    }
+    match categories.unseen {
+        _ if text.is_empty() => Ok(f64::NAN),
+        Unseen::Missing => Ok(f64::NAN),
+        Unseen::Refused => Err(Error::new(ErrorKind::InvalidValue, "the model was trained without this category")
+            .expected(known(&categories.known))),
+    }
+}
+
+/// The first few of the categories, for a message.
+fn known(categories: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let mut text = categories.iter().take(SHOWN).map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", ");
+    if categories.len() > SHOWN {
+        text.push_str(", ...");
+    }
+    text
+}
+
+/// A number type that columns are compared in, from those that rows are given in.
+pub(super) trait Compared: Number {
+    fn of<S: Number>(x: S) -> Self;
+}
+
+impl Compared for f32 {
+    #[inline(always)]
+    fn of<S: Number>(x: S) -> Self {
+        // Exact for f32, rounded once for f64.
+        x.to_f64() as Self
+    }
+}
+
+impl Compared for f64 {
+    #[inline(always)]
+    fn of<S: Number>(x: S) -> Self {
+        x.to_f64()
+    }
+}

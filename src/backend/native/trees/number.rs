@@ -1,0 +1,38 @@
+//! The number types that trees are computed in.
+
+use crate::kernel::Real;
+
+/// f32 or f64, with what thresholds need.
+pub(crate) trait Number: Real {
+    const NAN: Self;
+    fn of_f32(x: f32) -> Self;
+    fn is_nan(self) -> bool;
+    /// The largest number below.
+    fn next_down(self) -> Self;
+    /// The smallest number that is not less than `i`.
+    fn at_least(i: u64) -> Self;
+}
+
+macro_rules! number {
+    ($($t:ty),*) => {$(
+        impl Number for $t {
+            const NAN: Self = <$t>::NAN;
+            #[inline(always)]
+            fn of_f32(x: f32) -> Self {
+                x.into()
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self.is_nan()
+            }
+            fn next_down(self) -> Self {
+                self.next_down()
+            }
+            fn at_least(i: u64) -> Self {
+                let near = i as Self;
+                if (near as u64) < i { near.next_up() } else { near }
+            }
+        }
+    )*};
+}
+number!(f32, f64);

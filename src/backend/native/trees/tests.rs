@@ -1,0 +1,184 @@
+use super::engine::{Engine, Engines, Options};
+use super::forest::{Branch, Forest, Mode, Node, Vote};
+use super::number::Number;
+use super::oracle;
+
+const MODES: [Mode; 9] =
+    [Mode::Leq, Mode::Lt, Mode::Gte, Mode::Gt, Mode::Eq, Mode::Neq, Mode::Member, Mode::InSet, Mode::InSetFromZero];
+
+/// A generator of small numbers.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % n
+    }
+
+    fn number<T: Number>(&mut self) -> T {
+        let special = [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1.0, 2.0, -1.0];
+        match self.below(4) {
+            0 => T::from_f64(special[self.below(special.len())]),
+            1 => T::from_f64(self.below(80) as f64 - 4.0 + [0.0, 0.25][self.below(2)]),
+            _ => T::from_f64((self.below(9) as f64 - 4.0) / 2.0),
+        }
+    }
+}
+
+/// Random trees; later nodes of a tree are the descendants of earlier ones, and some are shared.
+fn random<T: Number>(draw: &mut Draw, trees: usize, branches: usize, modes: &[Mode], targets: usize) -> Forest<T> {
+    let (mut nodes, mut votes, mut members, mut roots) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut sets = Vec::new();
+    for _ in 0..trees {
+        let base = nodes.len();
+        roots.push(base as u32);
+        for i in 0..branches {
+            // Every node after the first is somebody's child; the rest of the children are leaves or shared nodes.
+            let child = |d: &mut Draw| {
+                let leaf = base + branches + d.below(branches + 1);
+                let inner = (i + 1 < branches).then(|| base + i + 1 + d.below((branches - i - 1).min(3)));
+                (if d.below(4) == 0 { leaf } else { inner.unwrap_or(leaf) }) as u32
+            };
+            let (yes, no) = (child(draw), child(draw));
+            let mode = modes[draw.below(modes.len())];
+            let range = if matches!(mode, Mode::InSet | Mode::InSetFromZero) {
+                let from = sets.len() as u32;
+                sets.extend((0..draw.below(3)).map(|_| draw.below(1 << 31) as u32 & draw.below(1 << 31) as u32));
+                (from, sets.len() as u32)
+            } else {
+                let from = members.len() as u32;
+                members.extend((0..draw.below(4)).map(|_| draw.number::<T>()));
+                (from, members.len() as u32)
+            };
+            nodes.push(Node::Branch(Branch {
+                mode,
+                nan_true: draw.below(3) == 0,
+                feature: draw.below(3) as u32,
+                threshold: draw.number(),
+                yes,
+                no,
+                members: range,
+            }));
+        }
+        for _ in 0..=branches {
+            let from = votes.len() as u32;
+            for target in 0..targets as u32 {
+                if targets == 1 || draw.below(3) > 0 {
+                    votes.push(Vote { target, weight: T::from_f64(draw.below(100) as f64 / 8.0) });
+                }
+            }
+            nodes.push(Node::Leaf { votes: (from, votes.len() as u32) });
+        }
+    }
+    Forest { nodes, votes, members, sets, roots, targets }
+}
+
+/// Holds the engine against the oracle on `m` rows.
+fn check<T: Engines, W: Number>(draw: &mut Draw, forest: &Forest<T, W>, m: usize) {
+    let x: Vec<T> = (0..m * 3).map(|_| draw.number()).collect();
+    let mut expected = vec![W::ZERO; m * forest.targets];
+    for (row, sums) in x.chunks_exact(3).zip(expected.chunks_exact_mut(forest.targets)) {
+        for votes in oracle::votes(forest, row) {
+            votes.iter().for_each(|v| sums[v.target as usize] += v.weight);
+        }
+    }
+    for each_vote in [false, true] {
+        let engine = Engine::new(forest, Options { each_vote, ..Options::default() }).unwrap();
+        let mut sums = vec![W::ZERO; m * forest.targets];
+        if each_vote {
+            engine.votes(&x, 3, |row, vote| sums[row * forest.targets + vote.target as usize] += vote.weight);
+        } else {
+            engine.sums(&x, 3, &mut sums);
+        }
+        assert_eq!(sums, expected);
+        engine.leaves(&x, 3, |row, tree, leaf| {
+            assert_eq!(engine.node_of(leaf), oracle::leaf(forest, forest.roots[tree], &x[3 * row..3 * row + 3]));
+        });
+    }
+}
+
+#[test]
+fn the_engine_agrees_with_the_oracle() {
+    let mut draw = Draw(7);
+    for round in 0..90 {
+        let modes = if round % 2 == 0 { &MODES[..] } else { &MODES[round % 9..round % 9 + 1] };
+        let (trees, branches) = (1 + draw.below(11), 1 + draw.below(14));
+        let targets = [1, 3, 2][round % 3];
+        let m = [1, 5, 64, 150][draw.below(4)];
+        let forest = random::<f32>(&mut draw, trees, branches, modes, targets);
+        check(&mut draw, &forest, m);
+        check(&mut draw, &forest.widened(), m);
+        // Features in f32, sums in f64.
+        let votes = forest.votes.iter().map(|v| Vote { target: v.target, weight: f64::from(v.weight) / 3.0 }).collect();
+        let Forest { nodes, members, sets, roots, targets, .. } = forest;
+        check(&mut draw, &Forest { nodes, votes, members, sets, roots, targets }, m);
+    }
+}
+
+/// What LightGBM and XGBoost say of numbers that are no categories.
+#[test]
+fn sets_hold_whole_numbers() {
+    let cases: [(f64, bool, bool); 12] = [
+        (0.0, true, true),
+        (-0.0, true, true),
+        (0.9, true, true),
+        (-0.9, true, false),
+        (-1.0, false, false),
+        (1.0, false, false),
+        (33.0, true, true),
+        (33.999, true, true),
+        (34.0, false, false),
+        (64.0, false, false),
+        (f64::INFINITY, false, false),
+        (f64::NAN, false, false),
+    ];
+    for (mode, nan_true) in [(Mode::InSet, false), (Mode::InSetFromZero, false), (Mode::InSet, true)] {
+        let branch = Branch { mode, nan_true, feature: 0, threshold: 0.0, yes: 1, no: 2, members: (1, 3) };
+        let leaf = |i| Node::Leaf { votes: (i, i + 1) };
+        let forest: Forest<f32, f64> = Forest {
+            nodes: vec![Node::Branch(branch), leaf(0), leaf(1)],
+            votes: [1.0, 0.0].map(|weight| Vote { target: 0, weight }).to_vec(),
+            members: Vec::new(),
+            sets: vec![9, 1, 2, 9],
+            roots: vec![0],
+            targets: 1,
+        };
+        let engine = Engine::new(&forest, Options::default()).unwrap();
+        for (x, truncated, from_zero) in cases {
+            let mut sums = [0.0];
+            engine.sums(&[x as f32], 1, &mut sums);
+            let expected = if mode == Mode::InSet { truncated } else { from_zero };
+            assert_eq!(sums[0] == 1.0, expected || nan_true && x.is_nan(), "{x} {mode:?}");
+        }
+    }
+}
+
+#[test]
+fn trees_too_large_for_tests_alone_are_walked() {
+    let mut draw = Draw(3);
+    for modes in [&MODES[..1], &MODES[..4]] {
+        let mut forest = random::<f32>(&mut draw, 2, 1, modes, 1);
+        // A tree of 2^10 leaves whose thresholds make it unbalanced.
+        let base = forest.nodes.len() as u32;
+        forest.roots.push(base);
+        for i in 0..1023u32 {
+            forest.nodes.push(Node::Branch(Branch {
+                mode: modes[draw.below(modes.len())],
+                nan_true: i % 5 == 0,
+                feature: i % 3,
+                threshold: draw.number(),
+                yes: base + 2 * i + 1,
+                no: base + 2 * i + 2,
+                members: (0, 0),
+            }));
+        }
+        for i in 0..1024u32 {
+            let from = forest.votes.len() as u32;
+            forest.votes.push(Vote { target: 0, weight: i as f32 });
+            forest.nodes.push(Node::Leaf { votes: (from, from + 1) });
+        }
+        for m in [1, 70, 200] {
+            check(&mut draw, &forest, m);
+        }
+    }
+}
