@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         eprintln!("usage: embed MODEL TEXTS [QUERY...]");
         return ExitCode::from(2);
     };
-    match search(model, texts, queries) {
+    match search(&mut io::stdout().lock(), model, texts, queries) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -33,7 +33,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn search(model: &str, file: &str, queries: &[String]) -> Result<(), Box<dyn Error>> {
+/// Answers each query with the texts of a file that are nearest to it.
+pub(crate) fn search(out: &mut impl Write, model: &str, file: &str, queries: &[String]) -> Result<(), Box<dyn Error>> {
     let texts = lines(file)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let start = Instant::now();
@@ -42,13 +43,12 @@ fn search(model: &str, file: &str, queries: &[String]) -> Result<(), Box<dyn Err
     let embeddings = embed(&model, texts.clone())?;
     eprintln!("loaded in {loaded:.2?}; {} texts embedded in {:.2?}", texts.len(), start.elapsed() - loaded);
 
-    let mut out = io::stdout().lock();
     if queries.is_empty() {
         for query in io::stdin().lock().lines() {
-            answer(&mut out, &model, &query?, &texts, &embeddings)?;
+            answer(out, &model, &query?, &texts, &embeddings)?;
         }
     }
-    queries.iter().try_for_each(|query| answer(&mut out, &model, query, &texts, &embeddings))
+    queries.iter().try_for_each(|query| answer(out, &model, query, &texts, &embeddings))
 }
 
 /// The lines of a file that are not blank.

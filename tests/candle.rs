@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "tests, and what they share")]
 
 mod common;
+#[path = "../examples/embed.rs"]
+#[allow(dead_code, reason = "its `main` is not called")]
+mod embed;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -496,6 +499,63 @@ fn bad_tokens_are_refused() {
         tensors! { "input_ids" => Array2::<i64>::zeros((1, 3)), "attention_mask" => Array2::<i64>::zeros((1, 3)) };
     let states = model.predict_batch(&unseen.unwrap()).unwrap();
     assert!(states.get::<f32>("hidden_states").unwrap().iter().all(|v| v.is_finite()));
+}
+
+#[test]
+fn the_example_finds_the_nearest_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = folder.path().join("texts.txt");
+    fs::write(&texts, "The cat sits outside.\n\nDeploying a model is the easy part.\r\n  naïve façade \n").unwrap();
+    let (model, file) = (directory("bert"), texts.to_str().unwrap());
+    let ask = |file: &str| {
+        let mut out = Vec::new();
+        let query = ["Deploying a model is the easy part.".to_owned()];
+        embed::search(&mut out, model.to_str().unwrap(), file, &query).map(|()| String::from_utf8(out).unwrap())
+    };
+    let answer = ask(file).unwrap();
+    let hits: Vec<&str> = answer.lines().collect();
+    assert_eq!(hits.len(), 4, "{answer}");
+    assert_eq!(hits[1], "   1.000  Deploying a model is the easy part.");
+
+    fs::write(&texts, b"good\nbad \xff line\n").unwrap();
+    let error = ask(file).unwrap_err().to_string();
+    assert!(error.contains("not UTF-8 in line 2, byte 5"), "{error}");
+    fs::write(&texts, b" \n").unwrap();
+    assert!(ask(file).unwrap_err().to_string().contains("has no text"));
+    assert!(ask("absent.txt").unwrap_err().to_string().contains("absent.txt"));
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn the_command_line_embeds_a_table_of_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let model = directory("bert").to_str().unwrap().to_owned();
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_modelberth"));
+        let output = command.args(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let golden = golden(&directory("bert"));
+    let quoted = golden.texts.iter().map(|text| format!("\"{}\"\n", text.replace('"', "\"\""))).collect::<String>();
+    fs::write(file("texts.csv"), format!("text\n{quoted}")).unwrap();
+    let (code, _, error) = run(&["predict", &model, "--input", &file("texts.csv"), "--output", &file("out.npz")]);
+    assert_eq!(code, Some(0), "{error}");
+    let answers = modelberth::table::read_npz(&fs::read(file("out.npz")).unwrap()).unwrap();
+    let (most, _) = compared(answers.tensor("embedding").unwrap(), &golden.embeddings);
+    assert!(most < 2e-5, "{most}");
+
+    fs::write(file("bad.csv"), b"text\ngood\nbad \xff\n").unwrap();
+    let (code, _, error) = run(&["predict", &model, "--input", &file("bad.csv"), "--output", "-"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("not UTF-8") && error.contains("row 1"), "{error}");
+
+    let (code, page, error) = run(&["inspect", &model]);
+    assert!(code == Some(0) && page.contains("hugging face") && page.contains("candle"), "{page}{error}");
+    let (code, page, error) =
+        run(&["bench", &model, "--input", &file("texts.csv"), "--batch", "1,4", "--seconds", "0.05"]);
+    assert!(code == Some(0) && page.lines().count() == 2, "{page}{error}");
 }
 
 /// A real model against PyTorch: `MODELBERTH_BERT` names its directory, with a `golden.json` in it or where

@@ -11,6 +11,8 @@ mod exits;
 mod exp;
 mod gemm;
 mod isa;
+#[cfg(feature = "candle")]
+mod product;
 mod real;
 mod rows;
 #[cfg(test)]
@@ -23,6 +25,8 @@ pub(crate) use exits::{GROUP, SECTION, Section, Test, exits, worthwhile_exits};
 pub(crate) use exp::{exp_in_place, logistic_in_place};
 pub(crate) use gemm::Packed;
 pub(crate) use isa::Isa;
+#[cfg(feature = "candle")]
+pub(crate) use product::{Right, product};
 pub(crate) use real::Real;
 pub(crate) use rows::softmax_rows;
 #[cfg(feature = "candle")]

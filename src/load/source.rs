@@ -67,6 +67,9 @@ impl Source {
 
     /// The configuration of the directory of weights that `shown` is or lies in.
     fn beside_config(config: &Path, shown: &str, limits: &Limits) -> Result<Self> {
+        if !cfg!(feature = "candle") {
+            return Err(Format::HuggingFace.refusal().model(shown));
+        }
         if !config.is_file() {
             let message = "there is no `config.json` beside the weights, which says what they are; a Hugging Face \
                            directory has `config.json`, `tokenizer.json` and `model.safetensors`";

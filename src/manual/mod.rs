@@ -6,7 +6,7 @@
 //! | [`loading`] | formats, which backend takes a file, signatures, limits, artifacts |
 //! | [`native`] | what the native backend does with a graph, and where its answers come from |
 //! | [`tract`] | how networks run, what is rewritten for them |
-//! | [`candle`](mod@candle) | text encoders from Hugging Face directories, networks of your own |
+//! | [`candle`] | text encoders from Hugging Face directories, networks of your own |
 //! | [`composing`] | models made of models, models built in code, models of your own |
 //! | [`security`] | what a hostile file or request can and can't do |
 

@@ -6,7 +6,7 @@
 use candle_core::{Device, Tensor};
 
 use super::config::{Architecture, Config};
-use super::ops::{Mask, Norm, Row, finish};
+use super::ops::{Mask, Norm, Row, finish, product};
 use super::weights::Weights;
 use crate::backend::contain::contained;
 use crate::{Error, ErrorKind, Result};
@@ -46,7 +46,7 @@ struct Dense {
 impl Dense {
     /// The product of x (m, in) with the matrix, without the bias.
     fn product(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        x.matmul(&self.weight.t()?)
+        product(x, &self.weight, true)
     }
 }
 
@@ -127,9 +127,7 @@ impl Encoder {
         let mut positions = weights.take("embeddings.position_embeddings.weight", &[config.positions, d])?;
         if config.segments > 0 {
             let segments = weights.take("embeddings.token_type_embeddings.weight", &[config.segments, d])?;
-            positions = contained("candle", ErrorKind::Backend, "adding the first segment to the positions", || {
-                positions.broadcast_add(&segments.narrow(0, 0, 1)?)
-            })?;
+            positions = made(|| finish(positions, &Row::new(segments.get(0)?)?, None))?;
         }
         let device = weights.device().clone();
         let nothing = made(|| Row::new(Tensor::zeros(d, words.dtype(), &device)?))?;
@@ -166,10 +164,6 @@ impl Encoder {
         &self.config
     }
 
-    pub(super) fn on_cpu(&self) -> bool {
-        self.device.is_cpu()
-    }
-
     /// The hidden states (m, n, d) of a batch of m >= 1 sequences of n >= 1 tokens, whose numbers are below the size
     /// of the vocabulary.
     ///
@@ -202,8 +196,8 @@ impl Encoder {
             // One copy puts each head's tokens in a row.
             let qkv = qkv.reshape((m, n, 3, heads, width))?.permute((2, 0, 3, 1, 4))?.contiguous()?;
             let (query, key, value) = (qkv.get(0)?, qkv.get(1)?, qkv.get(2)?);
-            let attention = mask.attention(query.matmul(&key.t()?)?, scale)?;
-            let joined = attention.matmul(&value)?.transpose(1, 2)?.reshape((m * n, d))?;
+            let attention = mask.attention(product(&query, &key, true)?, scale)?;
+            let joined = product(&attention, &value, false)?.transpose(1, 2)?.reshape((m * n, d))?;
             let y = layer.after_attention.add_norm(layer.joined.product(&joined)?, &layer.joined.bias, &x)?;
             let up = finish(layer.up.product(&y)?, &layer.up.bias, Some(self.config.activation))?;
             x = layer.after.add_norm(layer.down.product(&up)?, &layer.down.bias, &y)?;

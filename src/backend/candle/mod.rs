@@ -16,9 +16,10 @@ mod model;
 mod module;
 mod ops;
 mod sentence;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod weights;
-mod workers;
 
 pub(crate) use model::load;
 pub use module::ModuleModel;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::config::Config;
 use super::device;
@@ -12,7 +12,6 @@ use super::files::Files;
 use super::sentence::Recipe;
 use super::tokens::Tokens;
 use super::weights::Weights;
-use super::workers::Workers;
 use crate::load::Source;
 use crate::{
     Artifact, Checked, DType, Description, Dim, Error, ErrorKind, Loader, Model, Result, Signature, Tensor, TensorSpec,
@@ -66,9 +65,14 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     ];
     description.notes.extend(task.note());
     let signature = task.signature(config);
-    let workers = Workers::new(loader.threads);
+    let pool = match loader.threads {
+        0 | 1 => None,
+        n => Some(rayon::ThreadPoolBuilder::new().num_threads(n).build().map_err(|e| {
+            Error::new(ErrorKind::Backend, "the threads of the model could not be started").with_source(e)
+        })?),
+    };
     let artifact = files.artifact(FORMAT);
-    let model = Directory { encoder, task, workers, signature, description, artifact };
+    let model = Directory { encoder, task, pool, signature, description, artifact };
     Ok(Arc::new(Checked::new(model).cast(loader.cast)))
 }
 
@@ -136,7 +140,7 @@ impl Task {
 struct Directory {
     encoder: Encoder,
     task: Task,
-    workers: Workers,
+    pool: Option<rayon::ThreadPool>,
     signature: Signature,
     description: Description,
     artifact: Artifact,
@@ -149,22 +153,31 @@ impl fmt::Debug for Directory {
 }
 
 impl Directory {
-    /// Runs `f` where candle may use the threads of this model and no others.
-    fn run<R: Send>(&self, f: impl FnOnce() -> Result<R> + Send) -> Result<R> {
-        if self.encoder.on_cpu() { self.workers.run(f) } else { f() }
+    /// What `f` gives for each of `items`, on the threads of this model.
+    fn each<T: Sync, R: Send>(&self, items: &[T], f: impl Fn(&T) -> Result<R> + Send + Sync) -> Result<Vec<R>> {
+        match &self.pool {
+            Some(pool) if items.len() > 1 => pool.install(|| items.par_iter().map(f).collect()),
+            _ => items.iter().map(f).collect(),
+        }
+    }
+
+    /// The most tokens that go through the network together where there are `all`, so that every thread gets some.
+    fn together(&self, all: usize) -> usize {
+        all.div_ceil(self.description.threads.max(1)).min(MAX_TOKENS)
     }
 
     /// The embeddings (m, d) of m texts.
     fn embeddings(&self, texts: &[String], tokens: &Tokens, recipe: &Recipe) -> Result<Tensor<'static>> {
         let config = self.encoder.config();
-        let encode =
-            |(row, text): (usize, &String)| tokens.encode(text, config).map_err(|e| e.tensor("text").row(row as u64));
         let width = config.hidden * recipe.poolings.len();
-        let sequences: Vec<Vec<u32>> = texts.par_iter().enumerate().map(encode).collect::<Result<_>>()?;
+        let rows: Vec<usize> = (0..texts.len()).collect();
+        let encode = |&row: &usize| tokens.encode(&texts[row], config).map_err(|e| e.tensor("text").row(row as u64));
+        let sequences = self.each(&rows, encode)?;
         // Sequences of about the same length waste little on being filled up.
         let mut order: Vec<usize> = (0..texts.len()).filter(|&i| !sequences[i].is_empty()).collect();
         order.sort_by_key(|&i| sequences[i].len());
-        let groups = groups(&order, |i| sequences[i].len());
+        let most = self.together(sequences.iter().map(Vec::len).sum());
+        let groups = groups(&order, |i| sequences[i].len(), most);
         let of_group = |group: &&[usize]| {
             let batch = Batch::padded(group.iter().map(|&i| sequences[i].as_slice()), tokens.pad);
             let states = self.encoder.states(&batch)?;
@@ -177,7 +190,7 @@ impl Directory {
             }
             Ok(embeddings)
         };
-        let parts = groups.par_iter().map(of_group).collect::<Result<Vec<_>>>()?;
+        let parts = self.each(&groups, of_group)?;
         // The embedding of no tokens is zero.
         let mut all = vec![0.0; texts.len() * width];
         for (group, part) in groups.iter().zip(parts) {
@@ -213,7 +226,7 @@ impl Directory {
                 .expected(format!("0 to {}", config.vocabulary - 1))
                 .actual(ids[at]));
         }
-        let rows = (MAX_TOKENS / n).clamp(1, MAX_ROWS);
+        let rows = (self.together(ids.len()) / n).clamp(1, MAX_ROWS);
         let parts: Vec<(&[i64], &[i64])> = ids.chunks(rows * n).zip(mask.chunks(rows * n)).collect();
         let of_part = |(ids, mask): &(&[i64], &[i64])| {
             // In range, as was found above.
@@ -221,18 +234,19 @@ impl Directory {
             let seen = mask.iter().map(|seen| *seen != 0).collect();
             self.encoder.states(&Batch::new(numbers, seen, ids.len() / n, n))
         };
-        let states = parts.par_iter().map(of_part).collect::<Result<Vec<_>>>()?;
+        let states = self.each(&parts, of_part)?;
         Tensor::from_vec(&shape, states.concat())
     }
 }
 
-/// Consecutive entries of `order`, which is sorted by length, in groups that go through the network together.
-fn groups(order: &[usize], length: impl Fn(usize) -> usize) -> Vec<&[usize]> {
+/// Consecutive entries of `order`, which is sorted by length, in groups of at most `most` tokens, filled up, that go
+/// through the network together.
+fn groups(order: &[usize], length: impl Fn(usize) -> usize, most: usize) -> Vec<&[usize]> {
     let mut groups = Vec::new();
     let mut rest = order;
     while !rest.is_empty() {
         // The longest of a group comes last.
-        let fits = |k: &usize| *k == 1 || k * length(rest[k - 1]) <= MAX_TOKENS;
+        let fits = |k: &usize| *k == 1 || k * length(rest[k - 1]) <= most;
         let k = (1..=rest.len().min(MAX_ROWS)).take_while(fits).last().unwrap_or(1);
         let (group, others) = rest.split_at(k);
         groups.push(group);
@@ -251,11 +265,11 @@ impl Model for Directory {
         let (name, answer) = match &self.task {
             Task::Sentences { tokens, recipe } => {
                 let texts = inputs.tensor("text")?.as_slice::<String>()?;
-                (EMBEDDING, self.run(|| self.embeddings(texts, tokens, recipe))?)
+                (EMBEDDING, self.embeddings(texts, tokens, recipe)?)
             }
             Task::Tokens => {
                 let (ids, mask) = (inputs.tensor("input_ids")?, inputs.tensor("attention_mask")?);
-                (HIDDEN_STATES, self.run(|| self.states(ids, mask))?)
+                (HIDDEN_STATES, self.states(ids, mask)?)
             }
         };
         Ok(Tensors::one(name, answer))

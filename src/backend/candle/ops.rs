@@ -1,13 +1,13 @@
 //! What stands between the matrix products: one pass each on the processor, candle's own operations on a card.
 //!
-//! candle's element-wise operations on the processor share one pool of spinning threads in the whole process, whatever
-//! number of threads a model was given, and its error function is scalar; hence kernels of our own.
+//! candle's operations on the processor share pools of threads in the whole process, whatever number of threads a model
+//! was given, and its error function is scalar; hence kernels of our own, which compute on the calling thread.
 
-use candle_core::{CpuStorage, DType, InplaceOp1, InplaceOp2, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, DType, InplaceOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 use candle_nn::ops::softmax_last_dim;
 
 use super::config::Activation;
-use crate::kernel::{self, Epilogue, Isa};
+use crate::kernel::{self, Epilogue, Isa, Right};
 
 /// A vector of parameters: as a tensor, and on the processor as numbers too.
 pub(super) struct Row {
@@ -19,6 +19,17 @@ impl Row {
     pub(super) fn new(tensor: Tensor) -> Result<Self> {
         let numbers = if tensor.device().is_cpu() { tensor.to_vec1()? } else { Vec::new() };
         Ok(Self { tensor, numbers })
+    }
+}
+
+/// The products (..., m, n) of matrices a (..., m, k) and b: (..., k, n), or (..., n, k) where it is `transposed`.
+pub(super) fn product(a: &Tensor, b: &Tensor, transposed: bool) -> Result<Tensor> {
+    match (a.device().is_cpu(), transposed) {
+        (true, _) => {
+            a.apply_op2_no_bwd(b, &Product { right: if transposed { Right::Transposed } else { Right::Plain } })
+        }
+        (false, true) => a.matmul(&b.t()?),
+        (false, false) => a.matmul(b),
     }
 }
 
@@ -95,6 +106,44 @@ impl Mask {
         let added: Vec<f32> = self.added.iter().map(|a| a.max(lowest)).collect();
         let mask = Tensor::from_vec(added, (scores.dim(0)?, 1, 1, self.tokens), scores.device())?.to_dtype(dtype)?;
         softmax_last_dim(&(scores * scale)?.broadcast_add(&mask)?)
+    }
+}
+
+struct Product {
+    right: Right,
+}
+
+impl CustomOp2 for Product {
+    fn name(&self) -> &'static str {
+        "matrix product"
+    }
+
+    fn cpu_fwd(
+        &self,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (a_dims, b_dims) = (a_layout.dims(), b_layout.dims());
+        let ([outer @ .., m, k], [b_outer @ .., b_rows, b_columns]) = (a_dims, b_dims) else {
+            bail!("a product needs matrices, not {a_dims:?} and {b_dims:?}");
+        };
+        let (b_k, n) = match self.right {
+            Right::Plain => (b_rows, b_columns),
+            Right::Transposed => (b_columns, b_rows),
+        };
+        if outer != b_outer || k != b_k {
+            bail!("a product of {a_dims:?} and {b_dims:?} does not exist");
+        }
+        let (a, b) = (numbers(a, a_layout)?, numbers(b, b_layout)?);
+        let mut c = vec![0.0; outer.iter().product::<usize>() * m * n];
+        if !c.is_empty() && *k > 0 {
+            for ((a, b), c) in a.chunks_exact(m * k).zip(b.chunks_exact(k * n)).zip(c.chunks_exact_mut(m * n)) {
+                kernel::product((*m, *k, *n), a, b, self.right, c);
+            }
+        }
+        Ok((CpuStorage::F32(c), Shape::from_dims(&[outer, &[*m, *n]].concat())))
     }
 }
 
