@@ -256,3 +256,75 @@ fn files_of_the_zoo_answer_as_they_did() {
         assert_eq!((description.format.as_str(), description.backend.as_str()), ("lightgbm text", "native"));
     }
 }
+
+/// Words and lines of a small model, edited at random: each file is refused or answers as its signature says.
+#[test]
+fn edited_files_are_refused_or_answer() {
+    const WORDS: &[&str] = &[
+        "0",
+        "1",
+        "-1",
+        "2",
+        "-2",
+        "3",
+        "7",
+        "31",
+        "-128",
+        "2147483647",
+        "-2147483648",
+        "4294967295",
+        "18446744073709551615",
+        "0.5",
+        "1e-36",
+        "1e300",
+        "1e999",
+        "nan",
+        "-inf",
+        "0,5",
+        "",
+        "null",
+        "[[\"a\"]]",
+    ];
+    let small = concat!(env!("CARGO_MANIFEST_DIR"), "/src/backend/native/boosters/lightgbm/small.txt");
+    let small = fs::read_to_string(small).unwrap();
+    let mut state = 1u64;
+    let mut below = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % n as u64) as usize
+    };
+    let x = Array2::from_shape_fn((6, 3), |(i, j)| [f64::NAN, 0.0, -3.0, 31.5, 1e300, f64::INFINITY][(i + j) % 6]);
+    let (mut loaded, mut refused) = (0, 0);
+    for _ in 0..800 {
+        let mut lines: Vec<String> = small.lines().map(str::to_owned).collect();
+        for _ in 0..=below(2) {
+            let (a, b) = (1 + below(lines.len() - 1), 1 + below(lines.len() - 1));
+            match below(12) {
+                0 => _ = lines.remove(a),
+                1 => lines.swap(a, b),
+                2 => lines.insert(a, lines[b].clone()),
+                _ => {
+                    let (key, values) = lines[a].split_once('=').map_or(("", lines[a].as_str()), |(k, v)| (k, v));
+                    let mut values: Vec<&str> = values.split(' ').collect();
+                    let at = below(values.len());
+                    values[at] = WORDS[below(WORDS.len())];
+                    lines[a] = format!("{key}={}", values.join(" "));
+                }
+            }
+        }
+        let file = lines.join("\n") + "\n";
+        for outputs in [["raw", "leaf"].as_slice(), &["prediction", "contributions"], &["label", "probabilities"]] {
+            match Loader::new().outputs(outputs.iter().copied()).load_bytes("edited", file.clone().into_bytes()) {
+                Err(_) => refused += 1,
+                Ok(model) => {
+                    loaded += 1;
+                    let n = model.signature().inputs()[0].features().len();
+                    if n == 3 {
+                        let answers = model.predict_batch(&Tensors::one("x", x.view())).unwrap();
+                        assert!(answers.iter().all(|(_, t)| t.shape()[0] == 6));
+                    }
+                }
+            }
+        }
+    }
+    assert!(loaded > 200 && refused > 200, "{loaded} loaded, {refused} refused");
+}

@@ -36,9 +36,17 @@ pub(crate) struct Features {
     pub(crate) names: Vec<String>,
     /// The categories of columns that may be given as text.
     pub(crate) categories: Vec<Option<Categories>>,
+    /// The names of the columns of a second input, `categories` (m, k), whose text a [`Stage`] reads; empty where there is
+    /// no such input.
+    pub(crate) text: Vec<String>,
 }
 
 impl Features {
+    /// The number of columns of all inputs.
+    pub(crate) fn all(&self) -> usize {
+        self.count + self.text.len()
+    }
+
     /// The categories of a column.
     pub(crate) fn categories(&self, column: usize) -> Option<&Categories> {
         self.categories.get(column)?.as_ref()
@@ -143,6 +151,8 @@ pub(crate) enum Link {
     Softplus,
     /// 1 above zero, else 0.
     Step,
+    /// Of two targets the first as it is, a mean, and e^(2 x) of the second, a variance.
+    MeanAndVariance,
 }
 
 /// What a model is for, which decides its outputs.
@@ -152,6 +162,8 @@ pub(crate) enum Task {
     Binary { labels: Labels, cut: Cut },
     /// As many targets as classes: the link gives their probabilities.
     Multiclass { labels: Labels, cut: Cut },
+    /// As many targets as classes, of which a row may have several: the link gives the probability of each.
+    Multilabel { labels: Labels, cut: Cut },
     /// Regression, ranking, survival: the link gives the prediction, one a target.
     Regression,
 }
@@ -171,6 +183,8 @@ pub(crate) enum Labels {
     /// 0, 1, ... below this number.
     Count(usize),
     Ints(Vec<i64>),
+    Floats(Vec<f64>),
+    Bools(Vec<bool>),
     Texts(Vec<String>),
 }
 
@@ -180,6 +194,8 @@ impl Labels {
         match self {
             Self::Count(n) => *n,
             Self::Ints(labels) => labels.len(),
+            Self::Floats(labels) => labels.len(),
+            Self::Bools(labels) => labels.len(),
             Self::Texts(labels) => labels.len(),
         }
     }
@@ -189,6 +205,8 @@ impl Labels {
         match self {
             Self::Count(n) => (0..*n).map(|i| i.to_string()).collect(),
             Self::Ints(labels) => labels.iter().map(ToString::to_string).collect(),
+            Self::Floats(labels) => labels.iter().map(ToString::to_string).collect(),
+            Self::Bools(labels) => labels.iter().map(ToString::to_string).collect(),
             Self::Texts(labels) => labels.clone(),
         }
     }

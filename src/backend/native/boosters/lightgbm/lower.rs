@@ -26,6 +26,7 @@ pub(super) fn booster(file: &File<'_>) -> Result<Booster> {
         count: file.feature_names.len(),
         names: file.feature_names.iter().map(|&name| name.to_owned()).collect(),
         categories: Vec::new(),
+        ..Features::default()
     };
     let mut notes = Vec::new();
     if let Some(version) = file.version {
