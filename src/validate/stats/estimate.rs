@@ -7,13 +7,19 @@ use super::distribution::{normal_reach, t_reach};
 /// The confidence of an interval where nothing else is asked for.
 pub const DEFAULT_LEVEL: f64 = 0.95;
 
-/// An interval of a given confidence.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+/// An interval of a given confidence; as JSON `[low, high]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
     /// The lower end.
     pub low: f64,
     /// The upper end.
     pub high: f64,
+}
+
+impl Serialize for Interval {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        [self.low, self.high].serialize(serializer)
+    }
 }
 
 /// How an interval was computed.

@@ -100,6 +100,14 @@ impl Mean {
         Some(t_two_sided(self.mean / variance.sqrt(), self.rows as f64 - 1.0))
     }
 
+    /// The one-sided t test that the mean is at most `bound`; `None` below two values.
+    #[must_use]
+    pub fn above(&self, bound: f64) -> Option<f64> {
+        let shifted = Self { mean: self.mean - bound, ..*self };
+        let p = shifted.differs_from_zero()?;
+        Some(if shifted.mean > 0.0 { p / 2.0 } else { 1.0 - p / 2.0 })
+    }
+
     /// Welch's two-sided test that two means are equal; `None` where either has fewer than two values, or neither
     /// varies.
     #[must_use]

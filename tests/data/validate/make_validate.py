@@ -29,8 +29,9 @@ def wilson_at(value, se, rows):
 
 def numeric_se(f, w):
     """The infinitesimal jackknife by differentiating with respect to each row's weight."""
-    h = 1e-6
-    g = np.array([(f(w + h * e) - f(w - h * e)) / (2 * h) for e in np.eye(len(w))])
+    h = 1e-3
+    d = lambda e, k: f(w + k * h * e) - f(w - k * h * e)
+    g = np.array([(8 * d(e, 1) - d(e, 2)) / (12 * h) for e in np.eye(len(w))])
     return float(np.sqrt(np.sum(w**2 * g**2)))
 
 
@@ -190,3 +191,42 @@ golden = {
     "tests": tests(5),
 }
 (HERE / "metrics.json").write_text(json.dumps(golden))
+
+
+def sliceline_golden():
+    """The `sliceline` package on data sets of scikit-learn, with the errors of a cross-validated model."""
+    from sklearn import datasets, linear_model
+    from sklearn.model_selection import cross_val_predict
+    from sliceline.slicefinder import Slicefinder
+
+    def quantile_codes(X, bins):
+        return np.array([np.searchsorted(np.quantile(c, np.arange(1, bins) / bins), c, side="left") for c in X.T]).T
+
+    cancer, wine, diabetes = datasets.load_breast_cancer(), datasets.load_wine(), datasets.load_diabetes()
+    tree = lambda: __import__("sklearn.tree").tree.DecisionTreeClassifier(max_depth=2, random_state=0)
+    sets = [
+        ("breast_cancer", quantile_codes(cancer.data[:, :10], 4), (cross_val_predict(tree(), cancer.data, cancer.target) != cancer.target).astype(float)),
+        ("wine", quantile_codes(wine.data[:, :8], 3), (cross_val_predict(tree(), wine.data, wine.target) != wine.target).astype(float)),
+        ("diabetes", quantile_codes(diabetes.data[:, :8], 3), np.round(abs(cross_val_predict(linear_model.LinearRegression(), diabetes.data, diabetes.target) - diabetes.target), 3)),
+    ]
+    out = []
+    for name, X, errors in sets:
+        cases = []
+        for alpha, support, level in [(0.95, 10, 1), (0.95, 10, 2), (0.95, 10, 3), (0.8, 5, 4), (0.98, 20, X.shape[1])]:
+            finder = Slicefinder(alpha=alpha, k=10, max_l=level, min_sup=support, verbose=False)
+            finder.fit(X, errors)
+            statistics = finder.top_slices_statistics_
+            slices = [
+                {f"c{j}": int(v) for j, v in sorted(enumerate(s), key=lambda p: f"c{p[0]}") if v is not None}
+                for s in finder.top_slices_
+            ]
+            cases.append({
+                "alpha": alpha, "min_support": support, "max_level": level,
+                "scores": [float(s["slice_score"]) for s in statistics], "slices": slices,
+            })
+            print(name, alpha, support, level, [round(float(s["slice_score"]), 4) for s in statistics][:3])
+        out.append({"name": name, "columns": X.T.tolist(), "errors": errors.tolist(), "cases": cases})
+    return out
+
+
+(HERE / "sliceline.json").write_text(json.dumps(sliceline_golden()))
