@@ -13,7 +13,9 @@ use modelberth::{Loader, ModelExt};
 /// The largest distance of two lists, relative where numbers are larger than 1.
 fn distance(got: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(got.len(), expected.len());
-    let one = |(g, e): (&f64, &f64)| if g == e || (g.is_nan() && e.is_nan()) { 0.0 } else { (g - e).abs() / e.abs().max(1.0) };
+    let one = |(g, e): (&f64, &f64)| {
+        if g == e || (g.is_nan() && e.is_nan()) { 0.0 } else { (g - e).abs() / e.abs().max(1.0) }
+    };
     got.iter().zip(expected).map(one).fold(0.0, |far, d| if d.is_nan() || d > far { d } else { far })
 }
 
@@ -27,7 +29,9 @@ fn xgboost_of_the_zoo() {
         let model = Loader::new().load(data(&format!("zoo/{name}.{extension}"))).unwrap();
         let answers = model.predict_array(x.as_view()).unwrap();
         let got = match name {
-            "xgb_binary" => answers.get::<f32>("probabilities").unwrap().iter().skip(1).step_by(2).map(|&p| p.into()).collect(),
+            "xgb_binary" => {
+                answers.get::<f32>("probabilities").unwrap().iter().skip(1).step_by(2).map(|&p| p.into()).collect()
+            }
             "xgb_multi" => numbers(answers.tensor("probabilities").unwrap()).unwrap(),
             _ => numbers(answers.tensor("prediction").unwrap()).unwrap(),
         };

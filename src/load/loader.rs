@@ -219,7 +219,8 @@ impl Loader {
             Some(Format::Manifest) => crate::compose::load(source, self),
             #[cfg(feature = "native")]
             Some(other) if other.is_booster() && self.backend.is_none_or(|b| b == Backend::Native) => {
-                let reason = if self.backend.is_some() { "asked for" } else { "the one backend that reads boosters' own files" };
+                let reason =
+                    if self.backend.is_some() { "asked for" } else { "the one backend that reads boosters' own files" };
                 crate::backend::native::boosters::load(source, self, other, reason.to_owned())
             }
             Some(other) => Err(other.refusal()),

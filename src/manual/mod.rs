@@ -7,6 +7,7 @@
 //! | [`native`] | what the native backend does with a graph, and where its answers come from |
 //! | [`tract`] | how networks run, what is rewritten for them |
 //! | [`composing`] | models made of models, models built in code, models of your own |
+//! | [`validating`] | suites, slices, intervals, the comparison with an incumbent |
 //! | [`security`] | what a hostile file or request can and can't do |
 
 #[doc = include_str!("inputs.md")]
@@ -26,3 +27,7 @@ pub mod composing {}
 
 #[doc = include_str!("security.md")]
 pub mod security {}
+
+#[cfg(feature = "validate")]
+#[doc = include_str!("validating.md")]
+pub mod validating {}

@@ -337,7 +337,10 @@ fn csv_kinds(content: impl Read, wanted: Option<&[&str]>) -> Result<Layout> {
     let mut names = Vec::with_capacity(header.len());
     for name in header {
         let name = std::str::from_utf8(name).ok().filter(|n| !n.contains('\0')).ok_or_else(|| {
-            Error::new(ErrorKind::Malformed, "this is not a .csv table in UTF-8, and no .npy, .npz or .parquet file either")
+            Error::new(
+                ErrorKind::Malformed,
+                "this is not a .csv table in UTF-8, and no .npy, .npz or .parquet file either",
+            )
         })?;
         let name = name.trim().to_string();
         if names.contains(&name) {
@@ -404,9 +407,12 @@ fn next(reader: &mut csv::Reader<impl Read>, record: &mut ByteRecord, names: &[S
         return Ok(true);
     }
     let line = record.position().map_or(0, csv::Position::line);
-    Err(Error::new(ErrorKind::Malformed, format!("line {line} of the table has another number of cells than the header"))
-        .expected(format!("{} cells", names.len()))
-        .actual(format!("{} cells", record.len())))
+    Err(Error::new(
+        ErrorKind::Malformed,
+        format!("line {line} of the table has another number of cells than the header"),
+    )
+    .expected(format!("{} cells", names.len()))
+    .actual(format!("{} cells", record.len())))
 }
 
 fn parquet_columns(

@@ -67,9 +67,12 @@ impl Reading {
         let is_label = |s: &&TensorSpec| width(s) == Some(1) && !s.dtype().is_float();
         let is_probability = |s: &&TensorSpec| s.dtype().is_float() && width(s).is_some_and(|k| k > 1);
         let label = outputs().find(is_label);
-        let task = wanted.task.unwrap_or(
-            if !fractional && (label.is_some() || outputs().any(|s| is_probability(&s))) { Task::Classification } else { Task::Regression },
-        );
+        let task =
+            wanted.task.unwrap_or(if !fractional && (label.is_some() || outputs().any(|s| is_probability(&s))) {
+                Task::Classification
+            } else {
+                Task::Regression
+            });
         let number = |s: &&TensorSpec| width(s) == Some(1) && s.dtype() != DType::String;
         if task == Task::Regression {
             let value = match wanted.value {
@@ -85,7 +88,9 @@ impl Reading {
         };
         let probabilities = match wanted.probabilities {
             Some(name) => Some(named(name)?),
-            None => outputs().find(is_probability).or_else(|| outputs().find(|s| s.dtype().is_float() && width(s) == Some(1))),
+            None => outputs()
+                .find(is_probability)
+                .or_else(|| outputs().find(|s| s.dtype().is_float() && width(s) == Some(1))),
         };
         if value.is_none() && probabilities.is_none() {
             return Err(unreadable(signature, "labels or probabilities"));
@@ -114,8 +119,11 @@ impl Reading {
 
 fn unreadable(signature: &Signature, what: &str) -> Error {
     let outputs: Vec<String> = signature.outputs().iter().map(ToString::to_string).collect();
-    Error::new(ErrorKind::InvalidArgument, format!("no output of the model gives {what}; name one in the suite's `[outputs]`"))
-        .actual(outputs.join("; "))
+    Error::new(
+        ErrorKind::InvalidArgument,
+        format!("no output of the model gives {what}; name one in the suite's `[outputs]`"),
+    )
+    .actual(outputs.join("; "))
 }
 
 /// The classes by name, with numbers in the order in which they were met.
@@ -158,11 +166,20 @@ pub(in crate::validate) struct Answers {
 
 impl Answers {
     /// Adds the answers of a batch.
-    pub(in crate::validate) fn push(&mut self, outputs: &Tensors<'_>, reading: &Reading, classes: &mut Classes) -> Result<()> {
+    pub(in crate::validate) fn push(
+        &mut self,
+        outputs: &Tensors<'_>,
+        reading: &Reading,
+        classes: &mut Classes,
+    ) -> Result<()> {
         let Some((name, k)) = reading.probabilities.as_ref() else {
             return match (&reading.value, reading.task) {
-                (Some(name), Task::Regression) => numbers(outputs.tensor(name)?, &mut self.values).map_err(|e| e.tensor(name)),
-                (Some(name), Task::Classification) => self.labels(outputs.tensor(name)?, classes).map_err(|e| e.tensor(name)),
+                (Some(name), Task::Regression) => {
+                    numbers(outputs.tensor(name)?, &mut self.values).map_err(|e| e.tensor(name))
+                }
+                (Some(name), Task::Classification) => {
+                    self.labels(outputs.tensor(name)?, classes).map_err(|e| e.tensor(name))
+                }
                 (None, _) => Ok(()),
             };
         };
@@ -198,7 +215,9 @@ impl Answers {
     fn labels(&mut self, tensor: &Tensor<'_>, classes: &mut Classes) -> Result<()> {
         match tensor {
             Tensor::String(a) => self.predicted.extend(a.iter().map(|s| classes.number(s))),
-            Tensor::Bool(a) => self.predicted.extend(a.iter().map(|b| classes.number(if *b { "true" } else { "false" }))),
+            Tensor::Bool(a) => {
+                self.predicted.extend(a.iter().map(|b| classes.number(if *b { "true" } else { "false" })))
+            }
             _ => {
                 let mut values = Vec::new();
                 numbers(tensor, &mut values)?;

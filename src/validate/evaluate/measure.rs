@@ -3,7 +3,9 @@ use std::collections::HashMap;
 use super::answers::{Answers, Classes, Rows, Task};
 use super::metric::Metric;
 use crate::validate::stats::normal_two_sided;
-use crate::validate::{Confusion, Mean, Measured, Probabilities, Ranked, Rankings, Regression, Scores, two_proportions};
+use crate::validate::{
+    Confusion, Mean, Measured, Probabilities, Ranked, Rankings, Regression, Scores, two_proportions,
+};
 use crate::{Error, ErrorKind, Result};
 
 /// The truth about the rows of a data set.
@@ -241,8 +243,12 @@ impl<'a> Evaluation<'a> {
                 let cases = confusion.rows(number, number);
                 let basis = match rate {
                     _ if !confusion.is_unweighted() => Basis::Other,
-                    crate::validate::Rate::Precision => Basis::Proportion { cases, rows: all(&|c| confusion.rows(c, number)) },
-                    crate::validate::Rate::Recall => Basis::Proportion { cases, rows: all(&|c| confusion.rows(number, c)) },
+                    crate::validate::Rate::Precision => {
+                        Basis::Proportion { cases, rows: all(&|c| confusion.rows(c, number)) }
+                    }
+                    crate::validate::Rate::Recall => {
+                        Basis::Proportion { cases, rows: all(&|c| confusion.rows(number, c)) }
+                    }
                     crate::validate::Rate::F1 => Basis::Other,
                 };
                 Measurement { measured, basis }

@@ -63,7 +63,9 @@ impl Probabilities {
         super::check_weight(weight, row)?;
         // Sums of f32 probabilities pass 1 by rounding.
         if let Some(bad) = probabilities.iter().find(|p| !(-1e-6..=1.0 + 1e-6).contains(*p)) {
-            return Err(Error::new(ErrorKind::InvalidValue, "a probability is not between 0 and 1").row(row).actual(bad));
+            return Err(Error::new(ErrorKind::InvalidValue, "a probability is not between 0 and 1")
+                .row(row)
+                .actual(bad));
         }
         let Some(&own) = probabilities.get(truth) else {
             return Err(Error::new(ErrorKind::InvalidArgument, "there is no probability for the true class")

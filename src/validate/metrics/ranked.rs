@@ -209,7 +209,11 @@ fn average_precision(all: &Ties, level: f64) -> Estimate {
         value += tie.weight[POSITIVE] * precision;
         // How the precision here answers to one more positive, or negative, at or above.
         let square = here * here;
-        curve.push((precision, tie.weight[POSITIVE] * above[NEGATIVE] / square, tie.weight[POSITIVE] * above[POSITIVE] / square));
+        curve.push((
+            precision,
+            tie.weight[POSITIVE] * above[NEGATIVE] / square,
+            tie.weight[POSITIVE] * above[POSITIVE] / square,
+        ));
     }
     value /= positives;
     let mut variance = 0.0;
@@ -224,7 +228,13 @@ fn average_precision(all: &Ties, level: f64) -> Estimate {
     let rows = all.rows[0] + all.rows[1];
     if standard_error == 0.0 || value >= 1.0 {
         let effective = positives * positives / all.squares[POSITIVE];
-        return Estimate { value, standard_error, interval: wilson(value, effective, level), method: Method::Wilson, rows };
+        return Estimate {
+            value,
+            standard_error,
+            interval: wilson(value, effective, level),
+            method: Method::Wilson,
+            rows,
+        };
     }
     let logit = (value / (1.0 - value)).ln();
     let reach = normal_reach(level) * standard_error / (value * (1.0 - value));

@@ -38,14 +38,20 @@ impl Rankings {
         let query = self.ndcg.rows();
         super::check_weight(weight, query)?;
         if relevance.len() != scores.len() || relevance.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidArgument, "a query has as many scores as relevances, and one at least")
-                .row(query)
-                .expected(relevance.len())
-                .actual(scores.len()));
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "a query has as many scores as relevances, and one at least",
+            )
+            .row(query)
+            .expected(relevance.len())
+            .actual(scores.len()));
         }
         if scores.iter().any(|s| s.is_nan()) || relevance.iter().any(|r| !r.is_finite() || *r < 0.0) {
-            return Err(Error::new(ErrorKind::InvalidValue, "a score is NaN, or a relevance is negative or not finite")
-                .row(query));
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                "a score is NaN, or a relevance is negative or not finite",
+            )
+            .row(query));
         }
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));

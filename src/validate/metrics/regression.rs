@@ -183,7 +183,14 @@ impl Spread {
         let ratio = self.errors[0] / spread;
         let variance = (self.errors[1] - 2.0 * ratio * mixed[2] + ratio * ratio * second[4]) / (spread * spread);
         let range = Interval { low: f64::NEG_INFINITY, high: 1.0 };
-        Measured::Value(normal_estimate(1.0 - ratio, variance.max(0.0).sqrt(), range, Method::Jackknife, self.rows, level))
+        Measured::Value(normal_estimate(
+            1.0 - ratio,
+            variance.max(0.0).sqrt(),
+            range,
+            Method::Jackknife,
+            self.rows,
+            level,
+        ))
     }
 }
 

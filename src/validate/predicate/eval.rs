@@ -195,7 +195,10 @@ impl<'a> Evaluation<'a> {
                     .iter()
                     .map(|v| match value {
                         Literal::Text(text) => holds(op, v.as_str().cmp(text.as_str())),
-                        _ => holds(op, v.to_ascii_lowercase().as_str().cmp(if number == Some(1.0) { "true" } else { "false" })),
+                        _ => holds(
+                            op,
+                            v.to_ascii_lowercase().as_str().cmp(if number == Some(1.0) { "true" } else { "false" }),
+                        ),
                     })
                     .collect();
                 Ok(Mask::from_fn(codes.len(), |row| of_value.get(codes[row] as usize).copied().unwrap_or(missing)))

@@ -9,11 +9,29 @@ pub(super) enum Expr {
     And(Vec<Expr>),
     Or(Vec<Expr>),
     Not(Box<Expr>),
-    Compare { column: String, at: usize, op: Op, value: Literal },
-    In { column: String, at: usize, values: Vec<Literal> },
-    Missing { column: String, at: usize },
+    Compare {
+        column: String,
+        at: usize,
+        op: Op,
+        value: Literal,
+    },
+    In {
+        column: String,
+        at: usize,
+        values: Vec<Literal>,
+    },
+    Missing {
+        column: String,
+        at: usize,
+    },
     /// `quantile(column, n) == i`: the i-th of n bins, counted from 1.
-    Quantile { column: String, at: usize, bins: usize, op: Op, bin: f64 },
+    Quantile {
+        column: String,
+        at: usize,
+        bins: usize,
+        op: Op,
+        bin: f64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,8 +126,8 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize)>> {
             b']' => (Token::ListClose, 1),
             b',' => (Token::Comma, 1),
             b'"' | b'\'' | b'`' => {
-                let (content, length) = quoted(&text[at..], char::from(byte))
-                    .ok_or_else(|| bad("a quotation mark is not closed", from))?;
+                let (content, length) =
+                    quoted(&text[at..], char::from(byte)).ok_or_else(|| bad("a quotation mark is not closed", from))?;
                 let token = if byte == b'`' { Token::Quoted(content) } else { Token::Literal(Literal::Text(content)) };
                 (token, length)
             }
@@ -127,8 +145,7 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize)>> {
             }
             _ => {
                 let rest = &text[at..];
-                let length =
-                    rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len());
+                let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len());
                 if length == 0 {
                     return Err(bad("this character has no meaning here", from));
                 }
@@ -300,7 +317,12 @@ impl Parser<'_> {
         let bins = match self.literal()? {
             Literal::Number(n) if (1.0..=1000.0).contains(&n) && n.fract() == 0.0 => n as usize,
             _ => {
-                return Err(located(ErrorKind::InvalidValue, "the number of bins is from 1 to 1000", self.text, count_at));
+                return Err(located(
+                    ErrorKind::InvalidValue,
+                    "the number of bins is from 1 to 1000",
+                    self.text,
+                    count_at,
+                ));
             }
         };
         self.close(Token::Close)?;

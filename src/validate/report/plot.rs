@@ -31,9 +31,12 @@ pub(super) fn gaps(report: &Report) -> String {
     let (left, width, step) = (330.0, 420.0, 22.0);
     let x = |v: f64| left + (v - low) / span * width;
     let height = gaps.len() as f64 * step + 40.0;
-    let mut svg = format!("<svg viewBox=\"0 0 800 {height:.0}\" role=\"img\" aria-label=\"gaps of the slices to the other rows\">");
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 800 {height:.0}\" role=\"img\" aria-label=\"gaps of the slices to the other rows\">"
+    );
     let zero = x(0.0);
-    let _ = write!(svg, "<line class=\"axis\" x1=\"{zero:.1}\" y1=\"8\" x2=\"{zero:.1}\" y2=\"{:.1}\"/>", height - 28.0);
+    let _ =
+        write!(svg, "<line class=\"axis\" x1=\"{zero:.1}\" y1=\"8\" x2=\"{zero:.1}\" y2=\"{:.1}\"/>", height - 28.0);
     for (i, (name, gap, from, to, sure)) in gaps.iter().enumerate() {
         let y = 20.0 + i as f64 * step;
         let class = if *sure { "bad" } else { "plain" };
@@ -71,7 +74,14 @@ pub(super) fn calibration(bins: &[CalibrationBin]) -> String {
     let most = bins.iter().map(|b| b.weight).fold(0.0, f64::max);
     let mut svg = String::from("<svg viewBox=\"0 0 380 360\" role=\"img\" aria-label=\"calibration\">");
     let _ = write!(svg, "<rect class=\"frame\" x=\"{left}\" y=\"{top}\" width=\"{size}\" height=\"{size}\"/>");
-    let _ = write!(svg, "<line class=\"axis\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>", x(0.0), y(0.0), x(1.0), y(1.0));
+    let _ = write!(
+        svg,
+        "<line class=\"axis\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>",
+        x(0.0),
+        y(0.0),
+        x(1.0),
+        y(1.0)
+    );
     let points: Vec<String> = bins.iter().map(|b| format!("{:.1},{:.1}", x(b.confidence), y(b.accuracy))).collect();
     let _ = write!(svg, "<polyline points=\"{}\"/>", points.join(" "));
     for b in bins {
@@ -90,7 +100,12 @@ pub(super) fn calibration(bins: &[CalibrationBin]) -> String {
         let _ = write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{v}</text>", x(v), top + size + 18.0);
         let _ = write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{v}</text>", left - 6.0, y(v) + 4.0);
     }
-    let _ = write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">confidence</text>", x(0.5), top + size + 36.0);
+    let _ = write!(
+        svg,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">confidence</text>",
+        x(0.5),
+        top + size + 36.0
+    );
     svg.push_str("</svg>");
     svg
 }
@@ -116,7 +131,12 @@ pub(super) fn confusion(classes: &[String], cells: &[Vec<f64>]) -> String {
             let share = if total > 0.0 { weight / total } else { 0.0 };
             let colour = if i == j { "46,125,50" } else { "198,40,40" };
             let shown = if weight.fract() == 0.0 { format!("{weight:.0}") } else { format!("{weight:.2}") };
-            let _ = write!(table, "<td style=\"background:rgba({colour},{:.2})\" title=\"{:.1} % of the row\">{shown}</td>", share * 0.7, share * 100.0);
+            let _ = write!(
+                table,
+                "<td style=\"background:rgba({colour},{:.2})\" title=\"{:.1} % of the row\">{shown}</td>",
+                share * 0.7,
+                share * 100.0
+            );
         }
         table.push_str("</tr>");
     }

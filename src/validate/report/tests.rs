@@ -4,7 +4,8 @@ use crate::validate::{Metric, Suite};
 use crate::{LinearModel, Link, ndarray::array, tensors};
 
 fn report() -> crate::validate::Report {
-    let model = LinearModel::new(array![[3.0]], array![0.0], Link::Logistic).unwrap().class_names(["<a>", "b|\"c\""]).unwrap();
+    let model =
+        LinearModel::new(array![[3.0]], array![0.0], Link::Logistic).unwrap().class_names(["<a>", "b|\"c\""]).unwrap();
     let x: Vec<f32> = (0..400).map(|i| (i as f32 - 200.0) / 100.0).collect();
     let mut columns = Columns::new();
     let wrong = |i: usize| i % 4 == 0 && i < 250;
@@ -12,7 +13,8 @@ fn report() -> crate::validate::Report {
     columns.push("label", Column::text(label)).unwrap();
     columns.push("group", Column::text((0..400).map(|i| if i < 250 { "<first>" } else { "second & last" }))).unwrap();
     let inputs = tensors! { "x" => Array2::from_shape_vec((400, 1), x).unwrap() }.unwrap();
-    let suite = Suite::new("label").require(Metric::Accuracy, 0.99).slices_by(["group"]).max_gap([Metric::Accuracy], 0.01);
+    let suite =
+        Suite::new("label").require(Metric::Accuracy, 0.99).slices_by(["group"]).max_gap([Metric::Accuracy], 0.01);
     suite.test(&model).on(&inputs, &columns).unwrap()
 }
 
@@ -33,7 +35,10 @@ fn every_form_holds_the_verdict_and_escapes_what_it_shows() {
     assert!(html.contains("<svg") && html.contains("second &amp; last") && !html.contains("<first>"));
     assert!(!html.contains("http") && !html.contains("<script") && !html.contains("NaN"));
     for tag in ["section", "table", "ul", "li", "svg", "div", "g"] {
-        let (open, close) = (html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count(), html.matches(&format!("</{tag}>")).count());
+        let (open, close) = (
+            html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count(),
+            html.matches(&format!("</{tag}>")).count(),
+        );
         assert_eq!(open, close, "{tag}");
     }
 }

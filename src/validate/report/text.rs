@@ -21,7 +21,11 @@ impl Report {
         let suite = escaped(if self.suite.is_empty() { "modelberth" } else { &self.suite });
         let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         let _ = writeln!(out, "<testsuites tests=\"{}\" failures=\"{failures}\">", evidence.len());
-        let _ = writeln!(out, "  <testsuite name=\"{suite}\" tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"0\">", evidence.len());
+        let _ = writeln!(
+            out,
+            "  <testsuite name=\"{suite}\" tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"0\">",
+            evidence.len()
+        );
         for check in evidence {
             let (kind, name) = (check.kind.as_str(), escaped(&check.name));
             if check.pass {
@@ -54,7 +58,8 @@ impl Report {
                 let _ = writeln!(out, "- **{}** {}: {}", check.kind.as_str(), cell(&check.name), cell(&check.message));
                 for example in &check.examples {
                     let row = example.row.map_or_else(String::new, |r| format!("row {r}: "));
-                    let _ = writeln!(out, "  - {row}expected {}, got {}", cell(&example.expected), cell(&example.actual));
+                    let _ =
+                        writeln!(out, "  - {row}expected {}, got {}", cell(&example.expected), cell(&example.actual));
                 }
             }
             out.push('\n');
@@ -62,7 +67,14 @@ impl Report {
         out.push_str("## Metrics\n\n| metric | value | interval |\n|---|---|---|\n");
         for m in &self.metrics {
             let _ = match m.value.estimate() {
-                Some(e) => writeln!(out, "| {} | {:.4} | [{:.4}, {:.4}] |", cell(&m.metric.to_string()), e.value, e.interval.low, e.interval.high),
+                Some(e) => writeln!(
+                    out,
+                    "| {} | {:.4} | [{:.4}, {:.4}] |",
+                    cell(&m.metric.to_string()),
+                    e.value,
+                    e.interval.low,
+                    e.interval.high
+                ),
                 None => writeln!(out, "| {} | {} | |", cell(&m.metric.to_string()), cell(&m.value.to_string())),
             };
         }
@@ -74,7 +86,14 @@ impl Report {
             out.push_str("\n## Groups\n\n| column | metric | difference | ratio |\n|---|---|---|---|\n");
             for f in &self.fairness {
                 let number = |x: Option<f64>| x.map_or_else(|| "undefined".to_string(), |x| format!("{x:.4}"));
-                let _ = writeln!(out, "| {} | {} | {} | {} |", cell(&f.by), f.metric, number(f.difference), number(f.ratio));
+                let _ = writeln!(
+                    out,
+                    "| {} | {} | {} | {} |",
+                    cell(&f.by),
+                    f.metric,
+                    number(f.difference),
+                    number(f.ratio)
+                );
             }
         }
         if let Some(against) = &self.against {

@@ -210,7 +210,9 @@ impl SliceFinder {
 
     fn check(&self, features: &[CodedColumn], errors: &[f64]) -> Result<()> {
         if !(self.alpha > 0.0 && self.alpha <= 1.0) {
-            return Err(Error::new(ErrorKind::InvalidArgument, "alpha must be above 0 and at most 1").actual(self.alpha));
+            return Err(
+                Error::new(ErrorKind::InvalidArgument, "alpha must be above 0 and at most 1").actual(self.alpha)
+            );
         }
         if errors.len() >= u32::MAX as usize {
             return Err(Error::new(ErrorKind::LimitExceeded, "slices are found in fewer than 2^32 rows"));

@@ -21,11 +21,7 @@ pub(super) struct Stats {
 impl Stats {
     /// What a slice inside both can have at most.
     pub(super) fn within(self, other: Self) -> Self {
-        Self {
-            rows: self.rows.min(other.rows),
-            error: self.error.min(other.error),
-            worst: self.worst.min(other.worst),
-        }
+        Self { rows: self.rows.min(other.rows), error: self.error.min(other.error), worst: self.worst.min(other.worst) }
     }
 }
 

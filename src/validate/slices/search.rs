@@ -112,7 +112,8 @@ impl Search<'_> {
         let mut rows = vec![Vec::new(); items];
         let mut level = Level { width: 1, items: Vec::new(), stats: Vec::new() };
         for (c, codes) in self.columns.iter().enumerate() {
-            let mut counts = vec![Stats { rows: 0, error: 0.0, worst: 0.0 }; (self.first[c + 1] - self.first[c]) as usize];
+            let mut counts =
+                vec![Stats { rows: 0, error: 0.0, worst: 0.0 }; (self.first[c + 1] - self.first[c]) as usize];
             for (&code, &error) in codes.iter().zip(self.errors) {
                 count(&mut counts[code as usize], error);
             }
@@ -150,9 +151,10 @@ impl Search<'_> {
             let least = best.least();
             let families: Vec<(Vec<(Vec<Item>, Stats)>, u64)> = round
                 .par_iter()
-                .map_init(|| Scratch::new(&self.first), |scratch, &parent| {
-                    self.children(level, parent as usize, &places, rows, least, scratch)
-                })
+                .map_init(
+                    || Scratch::new(&self.first),
+                    |scratch, &parent| self.children(level, parent as usize, &places, rows, least, scratch),
+                )
                 .collect();
             for (children, looked_at) in families {
                 *counted += looked_at;
@@ -165,7 +167,8 @@ impl Search<'_> {
         let least = best.least();
         kept.retain(|(_, stats)| self.scorer.bound(*stats) >= least);
         kept.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let mut next = Level { width: width + 1, items: Vec::with_capacity(kept.len() * (width + 1)), stats: Vec::new() };
+        let mut next =
+            Level { width: width + 1, items: Vec::with_capacity(kept.len() * (width + 1)), stats: Vec::new() };
         for (items, stats) in kept {
             next.items.extend_from_slice(&items);
             next.stats.push(stats);

@@ -3,7 +3,14 @@ use crate::table::Columns;
 use crate::validate::stats::Random;
 
 /// Every slice of the table that scores above 0, best first, by looking at all of them.
-fn brute_force(codes: &[Vec<u32>], errors: &[f64], alpha: f64, least: usize, levels: usize, top: usize) -> Vec<(Vec<(usize, u32)>, f64, u64)> {
+fn brute_force(
+    codes: &[Vec<u32>],
+    errors: &[f64],
+    alpha: f64,
+    least: usize,
+    levels: usize,
+    top: usize,
+) -> Vec<(Vec<(usize, u32)>, f64, u64)> {
     let (n, total) = (errors.len(), errors.iter().sum::<f64>());
     let mut all = Vec::new();
     let mut stack: Vec<Vec<(usize, u32)>> = vec![Vec::new()];
@@ -78,9 +85,8 @@ fn the_search_agrees_with_the_sliceline_package() {
     let golden: serde_json::Value =
         serde_json::from_str(include_str!("../../../tests/data/validate/sliceline.json")).unwrap();
     for set in golden.as_array().unwrap() {
-        let floats = |v: &serde_json::Value| -> Vec<f64> {
-            v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
-        };
+        let floats =
+            |v: &serde_json::Value| -> Vec<f64> { v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect() };
         let errors = floats(&set["errors"]);
         let columns = set["columns"].as_array().unwrap();
         let features: Vec<CodedColumn> = columns

@@ -135,7 +135,13 @@ pub fn wilson(proportion: f64, rows: f64, level: f64) -> Interval {
 
 /// A proportion-like value in [0, 1] of known standard error: Wilson's interval at the number of rows at which a plain
 /// proportion would have this standard error, or at `rows` where it is 0.
-pub(in crate::validate) fn wilson_estimate(value: f64, standard_error: f64, rows: f64, count: u64, level: f64) -> Estimate {
+pub(in crate::validate) fn wilson_estimate(
+    value: f64,
+    standard_error: f64,
+    rows: f64,
+    count: u64,
+    level: f64,
+) -> Estimate {
     let effective = value * (1.0 - value) / (standard_error * standard_error);
     let effective = if effective.is_finite() && effective > 0.0 { effective } else { rows };
     Estimate { value, standard_error, interval: wilson(value, effective, level), method: Method::Wilson, rows: count }

@@ -42,12 +42,7 @@ impl Mean {
         let step = other.mean - self.mean;
         let mean = if self.rows == 0 { other.mean } else { self.mean + step * (other.weight / weight) };
         let (a, b) = (self.about(mean), other.about(mean));
-        *self = Self {
-            rows: self.rows + other.rows,
-            weight,
-            mean,
-            squares: [a[0] + b[0], a[1] + b[1], a[2] + b[2]],
-        };
+        *self = Self { rows: self.rows + other.rows, weight, mean, squares: [a[0] + b[0], a[1] + b[1], a[2] + b[2]] };
     }
 
     /// The sums about another centre.
@@ -117,8 +112,7 @@ impl Mean {
         if variance == 0.0 {
             return (difference == 0.0).then_some(1.0);
         }
-        let freedom =
-            variance * variance / (a * a / (self.rows as f64 - 1.0) + b * b / (other.rows as f64 - 1.0));
+        let freedom = variance * variance / (a * a / (self.rows as f64 - 1.0) + b * b / (other.rows as f64 - 1.0));
         Some(t_two_sided(difference / variance.sqrt(), freedom))
     }
 

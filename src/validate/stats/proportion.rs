@@ -31,9 +31,7 @@ fn fisher(cases: [u64; 2], rows: [u64; 2]) -> f64 {
     let from = (all + drawn).saturating_sub(total);
     let to = all.min(drawn);
     // Outward from the likeliest table, relative to it; the ratios need no factorials.
-    let up = |x: u64| {
-        ((all - x) as f64 * (drawn - x) as f64) / ((x + 1) as f64 * (total + x + 1 - all - drawn) as f64)
-    };
+    let up = |x: u64| ((all - x) as f64 * (drawn - x) as f64) / ((x + 1) as f64 * (total + x + 1 - all - drawn) as f64);
     let mode = (((all + 1) as f64 * (drawn + 1) as f64 / (total + 2) as f64) as u64).clamp(from, to);
     let relative = |x: u64| {
         let (mut log, mut at) = (0.0, mode);

@@ -73,11 +73,14 @@ impl Trial<'_> {
                     if !failed[i] && !self.holds(before, &after, i, subject.reading.task)? {
                         failed[i] = true;
                         if self.examples.len() < EXAMPLES {
-                            let (from, to) = (shown(before, i, self.class, classes), shown(&after, i, self.class, classes));
+                            let (from, to) =
+                                (shown(before, i, self.class, classes), shown(&after, i, self.class, classes));
                             self.examples.push(Example {
                                 row: Some((first + i) as u64),
-                                expected: format!("{} than, or as, {from}", self.expect)
-                                    .replace(" than, or as, ", if self.expect == Expect::Same { ": " } else { " than " }),
+                                expected: format!("{} than, or as, {from}", self.expect).replace(
+                                    " than, or as, ",
+                                    if self.expect == Expect::Same { ": " } else { " than " },
+                                ),
                                 actual: to,
                             });
                         }

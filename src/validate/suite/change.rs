@@ -65,7 +65,9 @@ fn find<'s>(signature: &'s Signature, column: &str) -> Result<(&'s str, usize, u
         }
     }
     let inputs: Vec<String> = signature.inputs().iter().map(ToString::to_string).collect();
-    Err(Error::new(ErrorKind::NotFound, "the model has no column of this name to change").column(column).actual(inputs.join("; ")))
+    Err(Error::new(ErrorKind::NotFound, "the model has no column of this name to change")
+        .column(column)
+        .actual(inputs.join("; ")))
 }
 
 fn apply(tensor: Tensor<'static>, at: usize, width: usize, change: &Change, variant: usize) -> Result<Tensor<'static>> {
@@ -87,7 +89,9 @@ fn apply(tensor: Tensor<'static>, at: usize, width: usize, change: &Change, vari
     let numeric = |x: f64| -> Result<f64> {
         match (&to, number) {
             (Some(_), Some(number)) => Ok(number),
-            (Some(text), None) => Err(Error::new(ErrorKind::WrongType, "text can't stand in a column of numbers").actual(text)),
+            (Some(text), None) => {
+                Err(Error::new(ErrorKind::WrongType, "text can't stand in a column of numbers").actual(text))
+            }
             (None, _) => Ok((x + change.add.unwrap_or(0.0)) * change.multiply.unwrap_or(1.0)),
         }
     };

@@ -11,7 +11,13 @@ const SINGLE_ROWS: usize = 64;
 const TIMED: Duration = Duration::from_millis(300);
 
 /// Runs the contract on some rows of the data.
-pub(super) fn run(contract: &Contract, model: &dyn Model, served: Option<&dyn Model>, inputs: &Tensors<'_>, rows: usize) -> Result<Vec<CheckResult>> {
+pub(super) fn run(
+    contract: &Contract,
+    model: &dyn Model,
+    served: Option<&dyn Model>,
+    inputs: &Tensors<'_>,
+    rows: usize,
+) -> Result<Vec<CheckResult>> {
     let mut results = Vec::new();
     let mut add = |name: &str, outcome: Result<(), String>, done: &str| {
         let (pass, message) = match outcome {
@@ -53,7 +59,11 @@ pub(super) fn run(contract: &Contract, model: &dyn Model, served: Option<&dyn Mo
         let outcome = crate::bench::measure(model, inputs, batch, TIMED, &NoProgress);
         let outcome = outcome.map_err(|e| e.to_string()).and_then(|timing| {
             let ns = timing.ns_per_row.median;
-            if ns <= most { Ok(()) } else { Err(format!("{ns:.0} ns a row in batches of {batch}; at most {most} are allowed")) }
+            if ns <= most {
+                Ok(())
+            } else {
+                Err(format!("{ns:.0} ns a row in batches of {batch}; at most {most} are allowed"))
+            }
         });
         add("max_ns_per_row", outcome, "within the budget");
     }

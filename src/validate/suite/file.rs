@@ -518,7 +518,8 @@ impl Suite {
                 return wrong("a behaviour has at least one `change`");
             }
             for change in &behaviour.change {
-                let ways = [change.to.is_some(), change.add.is_some(), change.multiply.is_some(), change.range.is_some()];
+                let ways =
+                    [change.to.is_some(), change.add.is_some(), change.multiply.is_some(), change.range.is_some()];
                 if ways.iter().filter(|w| **w).count() != 1 {
                     return Err(Error::new(
                         ErrorKind::InvalidArgument,

@@ -35,7 +35,8 @@ impl Judge<'_> {
     pub(super) fn report(&self, model: &dyn Model, mut checks: Vec<CheckResult>) -> Result<Report> {
         let suite = self.suite;
         let metrics = self.metrics();
-        let judged: Vec<Metric> = if suite.gaps.metrics.is_empty() { metrics.clone() } else { suite.gaps.metrics.clone() };
+        let judged: Vec<Metric> =
+            if suite.gaps.metrics.is_empty() { metrics.clone() } else { suite.gaps.metrics.clone() };
         let mut all = metrics.clone();
         all.extend(judged.iter().cloned());
         all.extend(suite.fairness.iter().map(|f| f.metric.clone()));
@@ -126,8 +127,11 @@ impl Judge<'_> {
                 self.crossed(spec, &mut slices)?;
             }
             if slices.len() > MOST_SLICES {
-                return Err(Error::new(ErrorKind::LimitExceeded, "the suite makes too many slices; name fewer columns in `by`")
-                    .expected(format!("at most {MOST_SLICES}")));
+                return Err(Error::new(
+                    ErrorKind::LimitExceeded,
+                    "the suite makes too many slices; name fewer columns in `by`",
+                )
+                .expected(format!("at most {MOST_SLICES}")));
             }
         }
         Ok(slices)
@@ -136,26 +140,34 @@ impl Judge<'_> {
     /// A slice for each combination of values that occurs.
     fn crossed(&self, spec: &SliceSpec, into: &mut Vec<(String, Mask)>) -> Result<()> {
         let by = spec.by.as_ref().map(|b| b.as_slice()).unwrap_or_default();
-        let coded = by.iter().map(|name| Ok(CodedColumn::from_column(name, self.columns.column(name)?, spec.quantiles)));
+        let coded =
+            by.iter().map(|name| Ok(CodedColumn::from_column(name, self.columns.column(name)?, spec.quantiles)));
         let coded = coded.collect::<Result<Vec<_>>>()?;
         let combination = |row: usize| coded.iter().map(|c| c.codes[row]).collect::<Vec<u32>>();
         let mut seen = std::collections::BTreeSet::new();
         for row in 0..self.truth.rows {
             seen.insert(combination(row));
             if seen.len() > MOST_SLICES {
-                return Err(Error::new(ErrorKind::LimitExceeded, "the columns in `by` have too many combinations of values")
-                    .column(by.join(", "))
-                    .expected(format!("at most {MOST_SLICES}")));
+                return Err(Error::new(
+                    ErrorKind::LimitExceeded,
+                    "the columns in `by` have too many combinations of values",
+                )
+                .column(by.join(", "))
+                .expected(format!("at most {MOST_SLICES}")));
             }
         }
         for codes in seen {
-            let parts: Vec<String> =
-                coded.iter().zip(&codes).map(|(c, &code)| format!("{} = {}", c.name, c.values[code as usize])).collect();
+            let parts: Vec<String> = coded
+                .iter()
+                .zip(&codes)
+                .map(|(c, &code)| format!("{} = {}", c.name, c.values[code as usize]))
+                .collect();
             let name = match &spec.name {
                 Some(name) => format!("{name}: {}", parts.join(", ")),
                 None => parts.join(", "),
             };
-            let mask = Mask::from_fn(self.truth.rows, |row| coded.iter().zip(&codes).all(|(c, code)| c.codes[row] == *code));
+            let mask =
+                Mask::from_fn(self.truth.rows, |row| coded.iter().zip(&codes).all(|(c, code)| c.codes[row] == *code));
             into.push((name, mask));
         }
         Ok(())
@@ -233,7 +245,11 @@ impl Judge<'_> {
                     "{} is {} on {} rows, {} on the others: worse by {gap:.4}, adjusted p {p:.2e}; {allowed} is allowed",
                     m.metric, m.value, report.rows, m.rest
                 );
-                let name = if report.metrics.len() == 1 { report.name.clone() } else { format!("{}, {}", report.name, m.metric) };
+                let name = if report.metrics.len() == 1 {
+                    report.name.clone()
+                } else {
+                    format!("{}, {}", report.name, m.metric)
+                };
                 let examples = if fails { self.wrong_rows(mask) } else { Vec::new() };
                 results.push(CheckResult::new(CheckKind::Slice, name, !fails, message).with_examples(examples));
             }
@@ -276,7 +292,9 @@ impl Judge<'_> {
         let column: &Column = self.columns.column(&spec.by)?;
         let coded = CodedColumn::from_column(&spec.by, column, 4);
         if coded.values.len() > MOST_SLICES {
-            return Err(Error::new(ErrorKind::LimitExceeded, "the column has too many values to be groups").column(&spec.by));
+            return Err(
+                Error::new(ErrorKind::LimitExceeded, "the column has too many values to be groups").column(&spec.by)
+            );
         }
         let (mut groups, mut compared) = (Vec::new(), Vec::new());
         for (code, value) in coded.values.iter().enumerate() {
@@ -310,7 +328,8 @@ impl Judge<'_> {
             let pass = wrong.len() as f64 <= spec.max_failure_rate * tried as f64;
             let message = failure_text(wrong.len() as u64, tried, spec.max_failure_rate, self.suite.level);
             let name = spec.name.clone().unwrap_or_else(|| predicate.text().to_string());
-            let examples = if pass { Vec::new() } else { wrong.iter().take(EXAMPLES).map(|&r| self.example(r)).collect() };
+            let examples =
+                if pass { Vec::new() } else { wrong.iter().take(EXAMPLES).map(|&r| self.example(r)).collect() };
             results.push(CheckResult::new(CheckKind::Minimum, name, pass, message).with_examples(examples));
         }
         Ok(results)
@@ -345,18 +364,23 @@ impl Judge<'_> {
         if let Some(allowed) = rules.max_worse {
             let p = surely_above(&mean, allowed);
             let pass = !(worse_by > allowed && p <= suite.alpha);
-            let message = format!("the {loss} is {worse_by:+.4} against the incumbent's, p {p:.2e}; {allowed} is allowed");
+            let message =
+                format!("the {loss} is {worse_by:+.4} against the incumbent's, p {p:.2e}; {allowed} is allowed");
             results.push(CheckResult::new(CheckKind::Against, "max_worse", pass, message));
         }
         if let (Some(allowed), Some(flips)) = (rules.max_flips, flips) {
-            let message = format!("{:.2} % of the rows changed their class; {:.2} % may", 100.0 * flips, 100.0 * allowed);
+            let message =
+                format!("{:.2} % of the rows changed their class; {:.2} % may", 100.0 * flips, 100.0 * allowed);
             let example = |&row: &u64| Example {
                 row: Some(row),
                 expected: shown(incumbent, row as usize, None, self.classes),
                 actual: shown(self.answers, row as usize, None, self.classes),
             };
-            let examples = if flips > allowed { flipped.iter().take(EXAMPLES).map(example).collect() } else { Vec::new() };
-            results.push(CheckResult::new(CheckKind::Against, "max_flips", flips <= allowed, message).with_examples(examples));
+            let examples =
+                if flips > allowed { flipped.iter().take(EXAMPLES).map(example).collect() } else { Vec::new() };
+            results.push(
+                CheckResult::new(CheckKind::Against, "max_flips", flips <= allowed, message).with_examples(examples),
+            );
         }
         let allowed = rules.max_slice_worse.unwrap_or(0.0);
         let mut compared: Vec<(SliceComparison, Mean)> = Vec::new();
@@ -366,7 +390,10 @@ impl Judge<'_> {
                 mean.add_weighted(differences[row], self.truth.weight(row));
             }
             let worse_by = mean.value().unwrap_or(0.0);
-            compared.push((SliceComparison { name: name.clone(), rows: mask.count() as u64, worse_by, p_adjusted: 1.0 }, mean));
+            compared.push((
+                SliceComparison { name: name.clone(), rows: mask.count() as u64, worse_by, p_adjusted: 1.0 },
+                mean,
+            ));
         }
         let p_values: Vec<f64> = compared.iter().map(|(_, mean)| surely_above(mean, allowed)).collect();
         for ((slice, _), p) in compared.iter_mut().zip(adjust(&p_values, suite.adjust)) {
@@ -427,7 +454,12 @@ fn bound(check: &MetricCheck, metrics: &[MetricReport]) -> Option<CheckResult> {
 fn fair(spec: &Fairness, report: &FairnessReport) -> CheckResult {
     let name = format!("{} by {}", spec.metric, spec.by);
     let (Some(difference), ratio) = (report.difference, report.ratio) else {
-        return CheckResult::new(CheckKind::Fairness, name, false, "fewer than two groups have enough rows and a value");
+        return CheckResult::new(
+            CheckKind::Fairness,
+            name,
+            false,
+            "fewer than two groups have enough rows and a value",
+        );
     };
     let ratio_fits = spec.min_ratio.is_none_or(|least| ratio.is_some_and(|r| r >= least));
     let pass = spec.max_difference.is_none_or(|most| difference <= most) && ratio_fits;

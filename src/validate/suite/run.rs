@@ -45,7 +45,14 @@ impl Suite {
     /// Readies the suite for `model`.
     #[must_use]
     pub fn test<'a>(&'a self, model: &'a dyn Model) -> SuiteRun<'a> {
-        SuiteRun { suite: self, model, incumbent: None, served: None, relations: Vec::new(), progress: &crate::NoProgress }
+        SuiteRun {
+            suite: self,
+            model,
+            incumbent: None,
+            served: None,
+            relations: Vec::new(),
+            progress: &crate::NoProgress,
+        }
     }
 }
 
@@ -67,13 +74,7 @@ impl<'a> SuiteRun<'a> {
     /// Adds a metamorphic relation: how the answers respond to what `change` makes of the inputs. It keeps the number of
     /// rows.
     #[must_use]
-    pub fn metamorphic(
-        mut self,
-        name: &str,
-        expect: Expect,
-        tolerance: Option<f64>,
-        change: &'a Relation<'a>,
-    ) -> Self {
+    pub fn metamorphic(mut self, name: &str, expect: Expect, tolerance: Option<f64>, change: &'a Relation<'a>) -> Self {
         self.relations.push((name.to_string(), expect, tolerance, change));
         self
     }
@@ -231,8 +232,11 @@ impl<'a> SuiteRun<'a> {
         }
         match label {
             Column::Text { .. } if task == Task::Regression => {
-                return Err(Error::new(ErrorKind::WrongType, "the model predicts numbers, and the labels are text; set `task`")
-                    .column(&suite.label));
+                return Err(Error::new(
+                    ErrorKind::WrongType,
+                    "the model predicts numbers, and the labels are text; set `task`",
+                )
+                .column(&suite.label));
             }
             Column::Text { .. } => {}
             _ => truth.values = (0..label.len()).map(|row| number_of(label.cell(row))).collect(),
@@ -243,7 +247,8 @@ impl<'a> SuiteRun<'a> {
             truth.weights = Some(checked_weights(weights, name)?);
         }
         if let Some(name) = &suite.query {
-            truth.queries = Some(crate::validate::CodedColumn::from_column(name, columns.column(name)?, usize::MAX).codes);
+            truth.queries =
+                Some(crate::validate::CodedColumn::from_column(name, columns.column(name)?, usize::MAX).codes);
         }
         Ok(truth)
     }
@@ -324,7 +329,8 @@ impl<'a> SuiteRun<'a> {
         let mut results = Vec::new();
         for (i, example) in self.suite.must_pass.iter().enumerate() {
             let name = example.name.clone().unwrap_or_else(|| format!("example {}", i + 1));
-            let inputs = one_row(self.model.signature(), example).map_err(|e| e.within(format_args!("must_pass `{name}`")))?;
+            let inputs =
+                one_row(self.model.signature(), example).map_err(|e| e.within(format_args!("must_pass `{name}`")))?;
             let mut answers = Answers::default();
             answers.push(&self.model.predict_batch(&inputs)?, reading, classes)?;
             let pass = match (reading.task, &example.expect) {
@@ -345,7 +351,11 @@ impl<'a> SuiteRun<'a> {
                 }
             };
             let actual = shown(&answers, 0, None, classes);
-            let message = if pass { "right".to_string() } else { format!("{} was expected, the model says {actual}", example.expect) };
+            let message = if pass {
+                "right".to_string()
+            } else {
+                format!("{} was expected, the model says {actual}", example.expect)
+            };
             let shown = Example { row: None, expected: example.expect.to_string(), actual };
             let examples = if pass { Vec::new() } else { vec![shown] };
             results.push(CheckResult::new(CheckKind::MustPass, name, pass, message).with_examples(examples));
@@ -387,17 +397,24 @@ fn same_inputs(new: &Signature, incumbent: &Signature) -> Result<()> {
     let shown = |s: &Signature| s.inputs().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let fits = new.inputs().len() == incumbent.inputs().len()
         && new.inputs().iter().all(|a| {
-            incumbent.input(a.name()).is_some_and(|b| b.dtypes().contains(&a.dtype()) && a.dims().len() == b.dims().len()
-                && a.dims().iter().zip(b.dims()).all(|(x, y)| {
-                    !matches!((x, y), (crate::Dim::Fixed(n), crate::Dim::Fixed(m)) if n != m)
-                }))
+            incumbent.input(a.name()).is_some_and(|b| {
+                b.dtypes().contains(&a.dtype())
+                    && a.dims().len() == b.dims().len()
+                    && a.dims()
+                        .iter()
+                        .zip(b.dims())
+                        .all(|(x, y)| !matches!((x, y), (crate::Dim::Fixed(n), crate::Dim::Fixed(m)) if n != m))
+            })
         });
     if fits {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::InvalidArgument, "the incumbent has another signature, so the two can't be compared on the same rows")
-        .expected(shown(new))
-        .actual(shown(incumbent)))
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        "the incumbent has another signature, so the two can't be compared on the same rows",
+    )
+    .expected(shown(new))
+    .actual(shown(incumbent)))
 }
 
 /// The different labels of a data set.
@@ -411,9 +428,12 @@ struct Labels {
 impl Labels {
     fn of(column: &Column, name: &str) -> Result<Self> {
         if let Some(row) = (0..column.len()).find(|&row| column.cell(row) == CellValue::Missing) {
-            return Err(Error::new(ErrorKind::InvalidValue, "a label is missing or NaN; drop the row or fill it; data rows count from 0")
-                .column(name)
-                .row(row as u64));
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                "a label is missing or NaN; drop the row or fill it; data rows count from 0",
+            )
+            .column(name)
+            .row(row as u64));
         }
         Ok(match column {
             Column::Text { values, .. } => {

@@ -177,7 +177,11 @@ fn a_suite_of_numbers() {
     let mut columns = Columns::new();
     columns.push("y", Column::Float(y)).unwrap();
     let inputs = tensors! { "x" => Array2::from_shape_vec((100, 1), x).unwrap() }.unwrap();
-    let suite = Suite::new("y").require(Metric::Mae, 0.6).require(Metric::R2, 0.99).slice("y > 100").max_gap([Metric::Mae], 0.1);
+    let suite = Suite::new("y")
+        .require(Metric::Mae, 0.6)
+        .require(Metric::R2, 0.99)
+        .slice("y > 100")
+        .max_gap([Metric::Mae], 0.1);
     let report = suite.test(&model).against(&model).on(&inputs, &columns).unwrap();
     assert!(report.passed(), "{:?}", report.verdict.reasons);
     assert_eq!(report.task, Task::Regression);

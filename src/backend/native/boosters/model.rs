@@ -14,9 +14,7 @@ use super::score::{Block, Ready, Score};
 use super::shap::Explainer;
 use crate::backend::native::pool::Pool;
 use crate::load::Source;
-use crate::{
-    Artifact, Checked, Description, Error, ErrorKind, Loader, Model, Result, Signature, Tensor, Tensors,
-};
+use crate::{Artifact, Checked, Description, Error, ErrorKind, Loader, Model, Result, Signature, Tensor, Tensors};
 
 /// The elements that the columns of one block of rows may take, so that they stay in the cache.
 const BLOCK_ELEMENTS: usize = 1 << 16;
@@ -160,8 +158,7 @@ impl<W: Answer> BoosterModel<W> {
             }
         }
         let width = self.feed.width();
-        let wide = self.score.compares_f64()
-            && !matches!(given, Given::Dense(Rows::F32(_)) | Given::SparseF32(_));
+        let wide = self.score.compares_f64() && !matches!(given, Given::Dense(Rows::F32(_)) | Given::SparseF32(_));
         let (mut narrow_columns, mut wide_columns) = (Vec::new(), Vec::new());
         let mut from = range.start;
         while from < range.end {
@@ -206,7 +203,8 @@ impl<W: Answer> BoosterModel<W> {
         let mut linked = Vec::new();
         if transformed {
             // Margins are kept only for those who ask for them.
-            linked = if asked(Output::Raw) || asked(Output::Label) { margins.clone() } else { std::mem::take(&mut margins) };
+            linked =
+                if asked(Output::Raw) || asked(Output::Label) { margins.clone() } else { std::mem::take(&mut margins) };
             self.link.apply(&mut linked, self.targets());
         }
         let label = asked(Output::Label).then(|| answers::labels(&self.task, &margins, &linked));

@@ -61,7 +61,8 @@ impl Extra {
         let weights = if trees.linear.is_empty() {
             Vec::new()
         } else {
-            let of_node = |node: usize| forest.votes_of(node as u32).first().map_or((0.0, 0), |v| (v.weight.to_f64(), v.target));
+            let of_node =
+                |node: usize| forest.votes_of(node as u32).first().map_or((0.0, 0), |v| (v.weight.to_f64(), v.target));
             (0..forest.nodes.len()).map(of_node).collect()
         };
         let leaf_numbers = if numbers { trees.leaf_numbers.clone() } else { Vec::new() };

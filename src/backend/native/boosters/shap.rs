@@ -184,7 +184,14 @@ impl Game {
         let forest = widened(&trees.forest);
         let mut built = Vec::new();
         for &root in &forest.roots {
-            let mut plan = Plan { forest: &forest, covers: &trees.covers, player_of, nodes: Vec::new(), path: Vec::new(), levels: 0 };
+            let mut plan = Plan {
+                forest: &forest,
+                covers: &trees.covers,
+                player_of,
+                nodes: Vec::new(),
+                path: Vec::new(),
+                levels: 0,
+            };
             plan.add(root)?;
             let Plan { nodes: shape, levels, .. } = plan;
             let mut distinct_players = std::collections::BTreeSet::new();
@@ -206,7 +213,12 @@ impl Game {
                 };
                 let nodes: Vec<Place> = shape.iter().map(weigh).collect();
                 expected[target as usize] += mean(&nodes) / divisor;
-                built.push(Tree { target: target as usize, nodes, levels, rule: gauss_legendre(most.div_ceil(2).max(1)) });
+                built.push(Tree {
+                    target: target as usize,
+                    nodes,
+                    levels,
+                    rule: gauss_legendre(most.div_ceil(2).max(1)),
+                });
             }
         }
         Ok(Self::Trees { forest, trees: built, divisor })
@@ -370,7 +382,8 @@ impl Tree {
                 }
             }
             // The edge above counts these leaves, too, with the conditions that the player had met by then.
-            players[player] += (met - share) * due - (met_before - share_before) * undone * f64::from(previous.is_some());
+            players[player] +=
+                (met - share) * due - (met_before - share_before) * undone * f64::from(previous.is_some());
         }
     }
 }

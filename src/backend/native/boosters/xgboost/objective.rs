@@ -53,10 +53,15 @@ pub(super) fn objective(name: &str, targets: usize) -> Result<Objective> {
         "count:poisson" | "reg:gamma" | "reg:tweedie" | "survival:cox" | "survival:aft" => {
             of(Link::Exp, Task::Regression, Margin::Log)
         }
-        "reg:squarederror" | "reg:linear" | "reg:squaredlogerror" | "reg:pseudohubererror" | "reg:absoluteerror"
-        | "reg:quantileerror" | "rank:pairwise" | "rank:ndcg" | "rank:map" => {
-            of(Link::Identity, Task::Regression, Margin::AsIs)
-        }
+        "reg:squarederror"
+        | "reg:linear"
+        | "reg:squaredlogerror"
+        | "reg:pseudohubererror"
+        | "reg:absoluteerror"
+        | "reg:quantileerror"
+        | "rank:pairwise"
+        | "rank:ndcg"
+        | "rank:map" => of(Link::Identity, Task::Regression, Margin::AsIs),
         other => Err(Error::new(
             ErrorKind::Unsupported,
             "the file's objective is not known here, so it is not known what its margins mean",

@@ -21,7 +21,9 @@ pub(super) fn booster(document: &Value, format: &'static str, limits: &Limits) -
         let count = params.count(key, otherwise)?;
         if count > most {
             let message = format!("`{key}` is larger than is allowed");
-            return Err(Error::new(ErrorKind::LimitExceeded, message).expected(format!("at most {most}")).actual(count));
+            return Err(Error::new(ErrorKind::LimitExceeded, message)
+                .expected(format!("at most {most}"))
+                .actual(count));
         }
         Ok(count)
     };
@@ -109,7 +111,8 @@ fn ensemble(
     let all = model.list("trees")?;
     let groups = model.numbers("tree_info")?;
     let declared = model.get("gbtree_model_param").map_or(Ok(all.len()), |p| p.count("num_trees", all.len()))?;
-    let lengths = [("num_trees", declared), ("tree_info", groups.len()), ("weight_drop", weights.map_or(all.len(), <[_]>::len))];
+    let lengths =
+        [("num_trees", declared), ("tree_info", groups.len()), ("weight_drop", weights.map_or(all.len(), <[_]>::len))];
     for (key, length) in lengths {
         if length != all.len() {
             return Err(malformed(key, "does not agree with the number of trees").expected(all.len()).actual(length));

@@ -42,9 +42,8 @@ pub(super) fn trees(list: &[Value], groups: &[f64], weights: &[f64], frame: Fram
     let mut built = Trees { forest, leaf_numbers: Vec::new(), covers: Vec::new(), linear: Vec::new() };
     for (i, tree) in list.iter().enumerate() {
         let within = |e: Error| e.within(format_args!("tree {i}"));
-        let target = index(groups[i], frame.targets).ok_or_else(|| {
-            within(malformed("tree_info", "names a class that is not there")).actual(groups[i])
-        })?;
+        let target = index(groups[i], frame.targets)
+            .ok_or_else(|| within(malformed("tree_info", "names a class that is not there")).actual(groups[i]))?;
         let weight = weights.get(i).map_or(1.0, |&w| w as f32);
         Tree::of(tree, frame).and_then(|t| t.add_to(&mut built, target as u32, weight, frame)).map_err(within)?;
     }
@@ -90,7 +89,9 @@ impl<'v> Tree<'v> {
         let leaves = match vector {
             0 | 1 => Leaves::Single,
             k if k != frame.targets => {
-                return Err(malformed("size_leaf_vector", "is not the number of targets").expected(frame.targets).actual(k));
+                return Err(malformed("size_leaf_vector", "is not the number of targets")
+                    .expected(frame.targets)
+                    .actual(k));
             }
             k => match tree.get("leaf_weights") {
                 Some(_) => Leaves::Packed(tree.numbers("leaf_weights")?, k),
@@ -221,7 +222,10 @@ impl Sets<'_> {
     /// The range in `categories` of every node that has a set.
     fn by_node(&self, count: usize) -> Result<Vec<Option<(usize, usize)>>> {
         if self.nodes.len() != self.segments.len() || self.nodes.len() != self.sizes.len() {
-            return Err(malformed("categories_nodes", "differs in length from `categories_segments` or `categories_sizes`"));
+            return Err(malformed(
+                "categories_nodes",
+                "differs in length from `categories_segments` or `categories_sizes`",
+            ));
         }
         let mut by_node = vec![None; if self.nodes.is_empty() { 0 } else { count }];
         by_node.resize(count, None);
