@@ -5,9 +5,11 @@ mod memory;
 mod models;
 mod random;
 mod tensors;
+mod text;
 mod wire;
 
-pub use models::{Promise, exercise, loader, model, operators};
+pub use models::{Promise, booster, exercise, loader, model, operators};
 pub use random::Random;
 pub use tensors::{Bytes, conforming, hostile};
+pub use text::mutate_lines;
 pub use wire::mutate;

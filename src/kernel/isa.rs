@@ -9,10 +9,10 @@ pub(crate) struct Isa(Level);
 pub(crate) enum Level {
     /// What every target has.
     Scalar,
-    /// AVX2 and FMA.
+    /// AVX2, FMA and POPCNT.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX-512 F, BW, DQ and VL, and FMA.
+    /// AVX-512 F, BW, DQ and VL, FMA and POPCNT.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -30,7 +30,7 @@ impl Isa {
         #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "only x86-64 has more than one"))]
         let mut all = vec![Self(Level::Scalar)];
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("popcnt") {
             all.push(Self(Level::Avx2));
             if is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
@@ -41,6 +41,17 @@ impl Isa {
             }
         }
         all
+    }
+
+    /// The bytes of a register.
+    pub(crate) const fn bytes(self) -> usize {
+        match self.0 {
+            Level::Scalar => 16,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => 32,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => 64,
+        }
     }
 
     pub(crate) const fn level(self) -> Level {

@@ -6,20 +6,26 @@
 
 #![allow(unsafe_code, reason = "calling a function compiled for an instruction set whose presence a token proves")]
 
+mod bits;
 mod distance;
 mod exits;
 mod exp;
 mod gemm;
 mod isa;
+mod levels;
+mod ranks;
 mod real;
 mod rows;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bits::{Ask, BYTE, BitTrees, FEWER, MANY, MOST_EXITS};
 pub(crate) use distance::{Metric, Points};
 pub(crate) use exits::{GROUP, SECTION, Section, Test, exits, worthwhile_exits};
 pub(crate) use exp::{exp_in_place, logistic_in_place};
 pub(crate) use gemm::Packed;
 pub(crate) use isa::Isa;
+pub(crate) use levels::{LevelTrees, MOST_LEVELS, Step};
+pub(crate) use ranks::{Cuts, LOWEST_RANK, MOST_CUTS, Ranked};
 pub(crate) use real::Real;
 pub(crate) use rows::softmax_rows;

@@ -121,13 +121,21 @@ impl Format {
             Self::XgboostJson | Self::XgboostUbjson => {
                 (ErrorKind::FeatureDisabled, "XGBoost's own files need the feature `native`, which this build lacks")
             }
-            Self::LightGbm => (
+            Self::LightGbm if cfg!(feature = "native") => {
+                (ErrorKind::Unsupported, "LightGBM's own files are read by the backend `native`")
+            }
+            Self::LightGbm => {
+                (ErrorKind::FeatureDisabled, "LightGBM's own files need the feature `native`, which this build lacks")
+            }
+            Self::CatBoostJson if cfg!(feature = "native") => {
+                (ErrorKind::Unsupported, "CatBoost's JSON files are read by the backend `native`")
+            }
+            Self::CatBoostJson => {
+                (ErrorKind::FeatureDisabled, "CatBoost's JSON files need the feature `native`, which this build lacks")
+            }
+            Self::CatBoostBinary => (
                 ErrorKind::Unsupported,
-                "LightGBM's own files are not read by this version; export to ONNX with `onnxmltools.convert_lightgbm`",
-            ),
-            Self::CatBoostJson | Self::CatBoostBinary => (
-                ErrorKind::Unsupported,
-                "CatBoost's own files are not read by this version; save with `model.save_model(path, format=\"onnx\")`",
+                "CatBoost's binary files are not read; save with `model.save_model(path, format=\"json\", pool=pool)`",
             ),
             Self::Pickle => (
                 ErrorKind::Unsupported,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`inputs`] | tensors, batches, one observation, tables, casts |
 //! | [`loading`] | formats, which backend takes a file, signatures, limits, artifacts |
+//! | [`boosters`] | the boosters' own files: outputs, exactness, what each library does |
 //! | [`native`] | what the native backend does with a graph, and where its answers come from |
 //! | [`tract`] | how networks run, what is rewritten for them |
 //! | [`composing`] | models made of models, models built in code, models of your own |
@@ -15,6 +16,9 @@ pub mod inputs {}
 
 #[doc = include_str!("loading.md")]
 pub mod loading {}
+
+#[doc = include_str!("boosters.md")]
+pub mod boosters {}
 
 #[doc = include_str!("native.md")]
 pub mod native {}

@@ -12,7 +12,7 @@ use super::program::{Program, Step};
 use super::value::Value;
 use crate::backend::inline::OPSET_PROPERTY;
 use crate::onnx::{ExternalData, GraphProto, NodeProto};
-use crate::{Error, ErrorKind, Limits, Result};
+use crate::{Error, ErrorKind, Limits, Result, TreeEngine};
 
 /// A constant that folding makes is at most this large; what is larger is computed at every call instead.
 const MAX_FOLDED_ELEMENTS: usize = 1 << 24;
@@ -24,6 +24,7 @@ pub(crate) struct Context {
     pub(crate) opsets: HashMap<String, i64>,
     pub(crate) limits: Limits,
     pub(crate) external: Option<ExternalData>,
+    pub(crate) tree_engine: TreeEngine,
 }
 
 /// What a name of a graph stands for.
@@ -45,6 +46,10 @@ pub(crate) struct Scope<'g> {
 impl Scope<'_> {
     pub(crate) fn limits(&self) -> &Limits {
         &self.context.limits
+    }
+
+    pub(crate) fn tree_engine(&self) -> TreeEngine {
+        self.context.tree_engine
     }
 
     pub(crate) fn external(&self) -> Option<&ExternalData> {

@@ -38,6 +38,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
             .collect(),
         limits: *limits,
         external: source.external(),
+        tree_engine: loader.tree_engine,
     };
     let names = file::wanted(graph, loader.outputs.as_deref())?;
     let program = compile::compile(&context, graph, Some(&names), None)?.program;
@@ -104,7 +105,15 @@ fn describe(
     description.operators = file::operators(graph);
     description.notes = analysis.notes.clone();
     description.notes.extend(file::written_by(proto));
-    description.parts = program.steps.iter().map(|s| Description::new("", "native", &s.label)).collect();
+    description.parts = program
+        .steps
+        .iter()
+        .map(|step| {
+            let mut part = Description::new("", "native", &step.label);
+            part.notes.extend(step.op.engine());
+            part
+        })
+        .collect();
     description
 }
 
@@ -248,14 +257,14 @@ impl NativeModel {
     }
 
     fn run_threads(&self, values: &[Value<'_>], m: usize, block: usize) -> Result<Vec<Value<'static>>> {
-        let mut done = self.pool.split(m, |range| self.run_blocks(values, range, block))?;
+        let mut done = self.pool.split(m, |range| Ok((range.len(), self.run_blocks(values, range, block)?)))?;
         if done.len() == 1 {
             return Ok(done.pop().expect("the list was seen to hold one").1);
         }
         let mut joined = Joined::new(m);
         let mut cx = Scratch::default();
-        for (range, part) in done {
-            joined.add(part, range.len(), &mut cx)?;
+        for (rows, part) in done {
+            joined.add(part, rows, &mut cx)?;
         }
         Ok(joined.finish())
     }

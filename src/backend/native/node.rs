@@ -7,7 +7,7 @@ use super::op::Scratch;
 use super::program::Program;
 use super::value::Value;
 use crate::onnx::{AttributeProto, NodeProto, attribute_type};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, TreeEngine};
 
 /// One node: its attributes with their types checked, which inputs are there, and which are constant.
 pub(crate) struct Node<'g> {
@@ -38,6 +38,11 @@ impl<'g> Node<'g> {
     /// The operator's domain; empty for the standard one.
     pub(crate) fn domain(&self) -> &'g str {
         self.proto.operator_domain()
+    }
+
+    /// The engine that tree ensembles are to be scored with.
+    pub(crate) fn tree_engine(&self) -> TreeEngine {
+        self.scope.tree_engine()
     }
 
     /// The version of the operator set that the node's domain is imported at.

@@ -26,6 +26,11 @@ pub(crate) trait Op: Debug + Send + Sync + Any {
         0
     }
 
+    /// What runs it and why, where there was a choice.
+    fn engine(&self) -> Option<String> {
+        None
+    }
+
     /// The number of features along the last axis of input 0 that the operator insists on.
     fn features(&self) -> Option<usize> {
         None

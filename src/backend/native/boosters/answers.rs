@@ -6,11 +6,14 @@ use crate::{DType, Dim, Error, ErrorKind, Result, Signature, Tensor, TensorSpec}
 
 /// The name of the input.
 pub(super) const INPUT: &str = "x";
+/// The name of the second input, where categories are given as such.
+pub(super) const CATEGORIES: &str = "categories";
 
 /// An output of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Output {
-    /// The label (m,) of a classifier: i64, or text.
+    /// The label (m,) of a classifier: i64, or of the type that the file gives its labels; for several labels a row
+    /// (m, classes) of 0 and 1.
     Label,
     /// The probabilities (m, classes).
     Probabilities,
@@ -99,6 +102,9 @@ impl Output {
         };
         match self {
             Self::Label => match shape.labels {
+                Some(labels) if shape.several => spec(DType::I64, &[labels.len()]).with_features(labels.names()),
+                Some(Labels::Floats(_)) => spec(DType::F64, &[]),
+                Some(Labels::Bools(_)) => spec(DType::Bool, &[]),
                 Some(Labels::Texts(_)) => spec(DType::String, &[]),
                 _ => spec(DType::I64, &[]),
             },
@@ -123,6 +129,8 @@ pub(super) struct Shape<'b> {
     pub(super) trees: usize,
     pub(super) features: usize,
     pub(super) labels: Option<&'b Labels>,
+    /// Whether a row may have several labels.
+    pub(super) several: bool,
 }
 
 impl Shape<'_> {
@@ -143,7 +151,17 @@ pub(super) fn signature(booster: &Booster, outputs: &[Output], shape: &Shape<'_>
         let known = |i| features.categories(i).map(|c| c.known.clone()).unwrap_or_default();
         input = input.accepting(DType::String).with_categories((0..features.count).map(known).collect());
     }
-    Signature::new(vec![input.reading_sparse()], outputs.iter().map(|o| o.spec(shape, number)).collect())
+    let mut inputs = Vec::with_capacity(2);
+    if features.count > 0 || features.text.is_empty() {
+        inputs.push(input.reading_sparse());
+    }
+    if !features.text.is_empty() {
+        let cells = TensorSpec::new(CATEGORIES, DType::String, [Dim::Batch, Dim::Fixed(features.text.len())]);
+        let whole = [DType::I64, DType::I32, DType::I16, DType::I8, DType::U64, DType::U32, DType::U16, DType::U8];
+        let cells = whole.into_iter().fold(cells, TensorSpec::accepting).accepting(DType::Bool);
+        inputs.push(cells.with_features(features.text.clone()));
+    }
+    Signature::new(inputs, outputs.iter().map(|o| o.spec(shape, number)).collect())
 }
 
 /// The elements of an output for some rows.
@@ -153,6 +171,7 @@ pub(super) enum Elements<W> {
     F64(Vec<f64>),
     I32(Vec<i32>),
     I64(Vec<i64>),
+    Bools(Vec<bool>),
     Texts(Vec<String>),
 }
 
@@ -164,6 +183,7 @@ impl<W: Answer> Elements<W> {
             (Self::F64(all), Self::F64(more)) => all.extend(more),
             (Self::I32(all), Self::I32(more)) => all.extend(more),
             (Self::I64(all), Self::I64(more)) => all.extend(more),
+            (Self::Bools(all), Self::Bools(more)) => all.extend(more),
             (Self::Texts(all), Self::Texts(more)) => all.extend(more),
             _ => unreachable!("an output has one element type"),
         }
@@ -179,6 +199,7 @@ impl<W: Answer> Elements<W> {
             Self::F64(x) => Tensor::from_vec(shape, x),
             Self::I32(x) => Tensor::from_vec(shape, x),
             Self::I64(x) => Tensor::from_vec(shape, x),
+            Self::Bools(x) => Tensor::from_vec(shape, x),
             Self::Texts(x) => Tensor::from_vec(shape, x),
         }
     }
@@ -186,24 +207,37 @@ impl<W: Answer> Elements<W> {
 
 /// The labels that margins (m, targets) and what the link made of them decide on.
 pub(super) fn labels<W: Answer>(task: &Task, margins: &[W], linked: &[W]) -> Elements<W> {
-    let (labels, classes): (&Labels, Vec<usize>) = match task {
-        Task::Binary { labels, cut } => {
-            let (from, cut) = match *cut {
+    match *task {
+        Task::Binary { ref labels, cut } => {
+            let (from, cut) = match cut {
                 Cut::Probability(cut) => (linked, W::from_f64(cut)),
                 Cut::Margin(cut) => (margins, W::from_f64(cut)),
             };
-            (labels, from.iter().map(|x| usize::from(*x > cut)).collect())
+            named(labels, from.iter().map(|x| usize::from(*x > cut)))
         }
-        Task::Multiclass { labels, cut } => {
+        Task::Multiclass { ref labels, cut } => {
             let from = if matches!(cut, Cut::Probability(_)) { linked } else { margins };
-            (labels, from.chunks_exact(labels.len().max(1)).map(argmax).collect())
+            named(labels, from.chunks_exact(labels.len().max(1)).map(argmax))
+        }
+        Task::Multilabel { cut, .. } => {
+            let (from, cut) = match cut {
+                Cut::Probability(cut) => (linked, W::from_f64(cut)),
+                Cut::Margin(cut) => (margins, W::from_f64(cut)),
+            };
+            Elements::I64(from.iter().map(|x| i64::from(*x > cut)).collect())
         }
         Task::Regression => unreachable!("only a classifier has the output `label`"),
-    };
+    }
+}
+
+/// The labels of classes.
+fn named<W>(labels: &Labels, classes: impl Iterator<Item = usize>) -> Elements<W> {
     match labels {
-        Labels::Count(_) => Elements::I64(classes.into_iter().map(|c| c as i64).collect()),
-        Labels::Ints(of) => Elements::I64(classes.into_iter().map(|c| of[c]).collect()),
-        Labels::Texts(of) => Elements::Texts(classes.into_iter().map(|c| of[c].clone()).collect()),
+        Labels::Count(_) => Elements::I64(classes.map(|c| c as i64).collect()),
+        Labels::Ints(of) => Elements::I64(classes.map(|c| of[c]).collect()),
+        Labels::Floats(of) => Elements::F64(classes.map(|c| of[c]).collect()),
+        Labels::Bools(of) => Elements::Bools(classes.map(|c| of[c]).collect()),
+        Labels::Texts(of) => Elements::Texts(classes.map(|c| of[c].clone()).collect()),
     }
 }
 

@@ -3,7 +3,8 @@
 use super::columns::{Column, Stage};
 use crate::backend::native::trees::Forest;
 
-/// A boosted model. For each target the margin of a row is `base + sum / divisor`; the link makes the answer of it.
+/// A boosted model. For each target the margin of a row is `base + sum`; the link makes the answer of
+/// `margin / divisor`.
 #[derive(Debug)]
 pub(crate) struct Booster {
     /// The format for `describe()`, such as `xgboost json`.
@@ -18,7 +19,8 @@ pub(crate) struct Booster {
     pub(crate) scorer: Scorer,
     /// The margin of no tree at all, one a target.
     pub(crate) base: Vec<f64>,
-    /// What sums are divided by: 1, or the number of trees of a target where these are averaged.
+    /// What margins are divided by before the link: 1, or the number of trees of a target where LightGBM averages them.
+    /// As in the library, margins themselves and contributions to them are not averaged.
     pub(crate) divisor: f64,
     pub(crate) link: Link,
     pub(crate) task: Task,
@@ -34,9 +36,17 @@ pub(crate) struct Features {
     pub(crate) names: Vec<String>,
     /// The categories of columns that may be given as text.
     pub(crate) categories: Vec<Option<Categories>>,
+    /// The names of the columns of a second input, `categories` (m, k), whose text a [`Stage`] reads; empty where there is
+    /// no such input.
+    pub(crate) text: Vec<String>,
 }
 
 impl Features {
+    /// The number of columns of all inputs.
+    pub(crate) fn all(&self) -> usize {
+        self.count + self.text.len()
+    }
+
     /// The categories of a column.
     pub(crate) fn categories(&self, column: usize) -> Option<&Categories> {
         self.categories.get(column)?.as_ref()
@@ -141,6 +151,8 @@ pub(crate) enum Link {
     Softplus,
     /// 1 above zero, else 0.
     Step,
+    /// Of two targets the first as it is, a mean, and e^(2 x) of the second, a variance.
+    MeanAndVariance,
 }
 
 /// What a model is for, which decides its outputs.
@@ -150,6 +162,8 @@ pub(crate) enum Task {
     Binary { labels: Labels, cut: Cut },
     /// As many targets as classes: the link gives their probabilities.
     Multiclass { labels: Labels, cut: Cut },
+    /// As many targets as classes, of which a row may have several: the link gives the probability of each.
+    Multilabel { labels: Labels, cut: Cut },
     /// Regression, ranking, survival: the link gives the prediction, one a target.
     Regression,
 }
@@ -169,6 +183,8 @@ pub(crate) enum Labels {
     /// 0, 1, ... below this number.
     Count(usize),
     Ints(Vec<i64>),
+    Floats(Vec<f64>),
+    Bools(Vec<bool>),
     Texts(Vec<String>),
 }
 
@@ -178,6 +194,8 @@ impl Labels {
         match self {
             Self::Count(n) => *n,
             Self::Ints(labels) => labels.len(),
+            Self::Floats(labels) => labels.len(),
+            Self::Bools(labels) => labels.len(),
             Self::Texts(labels) => labels.len(),
         }
     }
@@ -187,6 +205,8 @@ impl Labels {
         match self {
             Self::Count(n) => (0..*n).map(|i| i.to_string()).collect(),
             Self::Ints(labels) => labels.iter().map(ToString::to_string).collect(),
+            Self::Floats(labels) => labels.iter().map(ToString::to_string).collect(),
+            Self::Bools(labels) => labels.iter().map(ToString::to_string).collect(),
             Self::Texts(labels) => labels.clone(),
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::booster::{Features, Input};
-use super::rows::{Compared, Given, Rows, codes};
+use super::rows::{Codes, Compared, Given, Rows, Table};
 use crate::backend::native::trees::Number;
 use crate::{Csr, Result};
 
@@ -37,7 +37,7 @@ pub(crate) enum Missing {
 
 impl Missing {
     #[inline(always)]
-    fn apply<T: Number>(self, x: T) -> T {
+    pub(super) fn apply<T: Number>(self, x: T) -> T {
         let next_to_zero = || x.to_f64().abs() <= f64::from(NEXT_TO_ZERO);
         match self {
             Self::NanIsZero if x.is_nan() => T::ZERO,
@@ -52,12 +52,13 @@ pub(crate) trait Stage: fmt::Debug + Send + Sync {
     /// For each column that is made, the columns of the input that it comes from.
     fn sources(&self) -> Vec<Vec<u32>>;
 
-    /// Adds the columns of `rows` (m, n) at the end of `columns`, row by row.
+    /// Adds the columns of `rows` (m, n), and of `text` (m, k) where there is a second input, at the end of `columns`, row by
+    /// row.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidValue`](crate::ErrorKind) for a value that has no meaning in its column; the row counts from the
     /// first of `rows`.
-    fn fill(&self, rows: Rows<'_>, n: usize, columns: &mut Vec<f32>) -> Result<()>;
+    fn fill(&self, rows: Rows<'_>, n: usize, text: &[String], columns: &mut Vec<f32>) -> Result<()>;
 
     /// How many learned numbers it holds, and in how many bytes.
     fn size(&self) -> (u64, u64);
@@ -74,10 +75,13 @@ pub(super) struct Feed {
     /// The columns in the order of their features, which is how sparse rows are met.
     order: Vec<u32>,
     absent: f64,
+    codes: Codes,
+    /// The number of columns of the second input.
+    text: usize,
 }
 
 impl Feed {
-    pub(super) fn new(input: Input, absent: f64) -> Self {
+    pub(super) fn new(input: Input, features: &Features, absent: f64) -> Self {
         let (width, direct, order) = match &input {
             Input::Stage(stage) => (stage.sources().len(), false, Vec::new()),
             Input::Columns(columns) => {
@@ -87,7 +91,7 @@ impl Feed {
                 (columns.len(), direct, order)
             }
         };
-        Self { input, width, direct, order, absent }
+        Self { input, width, direct, order, absent, codes: Codes::new(features), text: features.text.len() }
     }
 
     /// The number of columns that are made.
@@ -108,26 +112,25 @@ impl Feed {
         self.direct
     }
 
-    /// The columns of the rows `from..to`, in `columns`, which is emptied first.
+    /// The columns of the rows `from..to` of `n` features, in `columns`, which is emptied first.
     ///
     /// # Errors
     /// For text that has no meaning, and what a [`Stage`] says.
     pub(super) fn fill<T: Compared>(
         &self,
-        given: Given<'_>,
+        Table { x: given, text }: Table<'_>,
         (from, to): (usize, usize),
-        features: &Features,
+        n: usize,
         columns: &mut Vec<T>,
     ) -> Result<()> {
         columns.clear();
-        let n = features.count;
         match (given, &self.input) {
             (Given::Dense(rows), Input::Columns(_)) => match rows.slice(from, to, n) {
                 Rows::F32(x) => self.pick(x, n, columns),
                 Rows::F64(x) => self.pick(x, n, columns),
                 Rows::Text(text) => {
                     let mut numbers = Vec::new();
-                    codes(text, features, from, &mut numbers)?;
+                    self.codes.read(text, from, &mut numbers)?;
                     self.pick(&numbers, n, columns);
                 }
             },
@@ -144,7 +147,8 @@ impl Feed {
                     Some(row) => e.row(row + from as u64),
                     None => e,
                 };
-                stage.fill(rows, n, &mut made).map_err(located)?;
+                let k = self.text;
+                stage.fill(rows, n, &text[from * k..to * k], &mut made).map_err(located)?;
                 columns.extend(made.into_iter().map(T::of));
             }
         }

@@ -25,6 +25,11 @@ impl Link {
             Self::Exp => margins.iter_mut().for_each(|x| *x = x.exp()),
             Self::SignedSquare => each(margins, &|x| if x < W::ZERO { -(x * x) } else { x * x }),
             Self::Softplus => each(margins, &|x| W::from_f64(x.to_f64().exp().ln_1p())),
+            Self::MeanAndVariance => {
+                for x in margins.iter_mut().skip(1).step_by(2) {
+                    *x = (*x + *x).exp();
+                }
+            }
             Self::Step => each(margins, &|x| if x > W::ZERO { W::ONE } else { W::ZERO }),
         }
     }

@@ -1,13 +1,17 @@
 //! The boosters' own files.
 //!
-//! A reader ([`xgboost`], ...) writes down what its file says as a [`Booster`], the form that all share: features, the
-//! [`Input`] that makes the columns which trees compare, a [`Scorer`] that sums over them, and what the sums become.
+//! A reader ([`lightgbm`], [`xgboost`], ...) writes down what its file says as a [`Booster`], the form that all share:
+//! features, the [`Input`] that makes the columns which trees compare, a [`Scorer`] that sums over them, and what the sums
+//! become.
 //! [`model`] scores rows with it: [`columns`] are filled a block at a time, [`score`] sums, [`link`] transforms and
 //! [`answers`] gives what was asked for. [`shap`] takes a sum apart into what each feature contributed.
 
 mod answers;
 mod booster;
+mod catboost;
 mod columns;
+mod compact;
+mod lightgbm;
 mod link;
 mod model;
 mod narrow;
@@ -37,8 +41,10 @@ use crate::{Format, Loader, Model, Result};
 pub(crate) fn load(source: &Source, loader: &Loader, format: Format, reason: String) -> Result<Arc<dyn Model>> {
     let started = std::time::Instant::now();
     let booster = match format {
+        Format::LightGbm => lightgbm::read(&source.bytes, &loader.limits)?,
         Format::XgboostJson => xgboost::read_json(&source.bytes, &loader.limits)?,
         Format::XgboostUbjson => xgboost::read_ubjson(&source.bytes, &loader.limits)?,
+        Format::CatBoostJson => catboost::read_json(&source.bytes, &loader.limits)?,
         other => return Err(other.refusal()),
     };
     model::build(booster, source, loader, reason, started)

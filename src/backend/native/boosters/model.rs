@@ -1,5 +1,6 @@
 //! A booster as a [`Model`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::time::Instant;
 use super::answers::{self, Elements, Output, Shape};
 use super::booster::{Booster, Features, Link, Scorer, Task};
 use super::columns::Feed;
+use super::compact::compact;
 use super::link::Answer;
-use super::rows::{Given, Rows};
+use super::rows::{Given, Rows, Table, as_text};
 use super::score::{Block, Ready, Score};
 use super::shap::Explainer;
 use crate::backend::native::pool::Pool;
@@ -21,14 +23,15 @@ const BLOCK_ELEMENTS: usize = 1 << 16;
 
 /// The model that `booster` describes; reading it began at `started`.
 pub(super) fn build(
-    booster: Booster,
+    mut booster: Booster,
     source: &Source,
     loader: &Loader,
     reason: String,
     started: Instant,
 ) -> Result<Arc<dyn Model>> {
     let outputs = Output::choose(&booster, loader.outputs.as_deref())?;
-    match Ready::new(&booster.scorer, outputs.contains(&Output::Leaf))? {
+    compact(&mut booster);
+    match Ready::new(&booster.scorer, outputs.contains(&Output::Leaf), loader.tree_engine)? {
         Ready::F32(score) => BoosterModel::new(booster, score, outputs, source, loader, reason, started),
         Ready::F64(score) => BoosterModel::new(booster, score, outputs, source, loader, reason, started),
     }
@@ -84,15 +87,18 @@ impl<W: Answer> BoosterModel<W> {
         started: Instant,
     ) -> Result<Arc<dyn Model>> {
         let labels = match &booster.task {
-            Task::Binary { labels, .. } | Task::Multiclass { labels, .. } => Some(labels),
+            Task::Binary { labels, .. } | Task::Multiclass { labels, .. } | Task::Multilabel { labels, .. } => {
+                Some(labels)
+            }
             Task::Regression => None,
         };
-        let n = booster.features.count;
-        let shape = Shape { targets: booster.base.len(), trees: score.trees(), features: n, labels };
+        let features = booster.features.all();
+        let several = matches!(booster.task, Task::Multilabel { .. });
+        let shape = Shape { targets: booster.base.len(), trees: score.trees(), features, labels, several };
         let signature = answers::signature(&booster, &outputs, &shape, W::DTYPE);
         let explainer = outputs.contains(&Output::Contributions).then(|| Explainer::new(&booster)).transpose()?;
         let mut description = describe(&booster, &score.describe(), loader, reason);
-        let feed = Feed::new(booster.input, booster.absent);
+        let feed = Feed::new(booster.input, &booster.features, booster.absent);
         let (parameters, bytes) = feed.size();
         description.parameters += parameters;
         description.bytes += bytes;
@@ -122,30 +128,23 @@ impl<W: Answer> BoosterModel<W> {
     }
 
     /// The elements of every output for the rows `range`.
-    fn run(&self, given: Given<'_>, range: Range<usize>) -> Result<Vec<Elements<W>>> {
+    fn run(&self, table: Table<'_>, range: Range<usize>) -> Result<Vec<Elements<W>>> {
         let m = range.len();
         let mut margins = Vec::with_capacity(m * self.targets());
-        // Sums start with the base, as the libraries have it, unless they are divided.
-        let start = if self.divisor == W::ONE { self.base.as_slice() } else { &[] };
+        // Sums start with the base, as the libraries have it.
         for _ in 0..m {
-            margins.extend_from_slice(start);
+            margins.extend_from_slice(&self.base);
         }
-        margins.resize(m * self.targets(), W::ZERO);
         let leaves = if self.outputs.contains(&Output::Leaf) { vec![0; m * self.score.trees()] } else { Vec::new() };
         let per_row = self.explainer.as_ref().map_or(0, Explainer::len);
         let mut computed = Computed { margins, leaves, contributions: vec![0.0; m * per_row] };
-        self.compute(given, range, &mut computed)?;
-        if self.divisor != W::ONE {
-            for row in computed.margins.chunks_exact_mut(self.targets().max(1)) {
-                row.iter_mut().zip(&self.base).for_each(|(sum, base)| *sum = *base + *sum / self.divisor);
-            }
-        }
+        self.compute(table, range, &mut computed)?;
         Ok(self.finish(computed))
     }
 
     /// Sums, leaves and contributions of the rows `range`, where they lie or a block of columns at a time.
-    fn compute(&self, given: Given<'_>, range: Range<usize>, computed: &mut Computed<W>) -> Result<()> {
-        let n = self.features.count;
+    fn compute(&self, table: Table<'_>, range: Range<usize>, computed: &mut Computed<W>) -> Result<()> {
+        let (n, given) = (self.features.count, table.x);
         if self.feed.is_direct()
             && let Given::Dense(rows) = given
         {
@@ -165,10 +164,10 @@ impl<W: Answer> BoosterModel<W> {
             let to = range.end.min(from + self.block);
             let done = from - range.start;
             if wide {
-                self.feed.fill::<f64>(given, (from, to), &self.features, &mut wide_columns)?;
+                self.feed.fill::<f64>(table, (from, to), self.features.count, &mut wide_columns)?;
                 self.score_block(Block::F64(&wide_columns), width, done, computed)?;
             } else {
-                self.feed.fill::<f32>(given, (from, to), &self.features, &mut narrow_columns)?;
+                self.feed.fill::<f32>(table, (from, to), self.features.count, &mut narrow_columns)?;
                 self.score_block(Block::F32(&narrow_columns), width, done, computed)?;
             }
             from = to;
@@ -205,6 +204,9 @@ impl<W: Answer> BoosterModel<W> {
             // Margins are kept only for those who ask for them.
             linked =
                 if asked(Output::Raw) || asked(Output::Label) { margins.clone() } else { std::mem::take(&mut margins) };
+            if self.divisor != W::ONE {
+                linked.iter_mut().for_each(|sum| *sum = *sum / self.divisor);
+            }
             self.link.apply(&mut linked, self.targets());
         }
         let label = asked(Output::Label).then(|| answers::labels(&self.task, &margins, &linked));
@@ -221,15 +223,27 @@ impl<W: Answer> BoosterModel<W> {
     }
 
     /// The answers for m rows; `lead` is `[m]`, or empty for one observation.
-    fn answer(&self, tensor: &Tensor<'_>, lead: &[usize]) -> Result<Tensors<'static>> {
-        let given = Given::of(tensor)?;
+    fn answer(&self, inputs: &Tensors<'_>, lead: &[usize]) -> Result<Tensors<'static>> {
+        let x = if self.features.count > 0 { Some(inputs.tensor(answers::INPUT)?) } else { None };
+        let text = if self.features.text.is_empty() {
+            Cow::Borrowed(&[] as &[String])
+        } else {
+            as_text(inputs.tensor(answers::CATEGORIES)?)?
+        };
+        let table = Table { x: x.map_or(Ok(Given::Dense(Rows::F32(&[]))), Given::of)?, text: &text };
         let m = lead.first().copied().unwrap_or(1);
-        let parts = self.pool.split(m, |range| self.run(given, range)).map_err(|e| e.tensor(answers::INPUT))?;
-        let mut parts = parts.into_iter().map(|(_, part)| part);
-        let mut whole = parts.next().expect("there is at least one range");
-        for part in parts {
-            whole.iter_mut().zip(part).for_each(|(all, more)| all.append(more));
-        }
+        let located = |e: Error| e.tensor(answers::INPUT);
+        let whole = if lead.is_empty() {
+            self.run(table, 0..1).map_err(located)?
+        } else {
+            let mut parts = self.pool.split(m, |range| self.run(table, range)).map_err(located)?;
+            let more = parts.split_off(1);
+            let mut whole = parts.pop().expect("there is at least one range");
+            for part in more {
+                whole.iter_mut().zip(part).for_each(|(all, more)| all.append(more));
+            }
+            whole
+        };
         let specs = self.signature.outputs();
         let mut answers = Tensors::with_capacity(specs.len());
         for (spec, elements) in specs.iter().zip(whole) {
@@ -276,15 +290,14 @@ impl<W: Answer> Model for BoosterModel<W> {
     }
 
     fn predict_batch(&self, inputs: &Tensors<'_>) -> Result<Tensors<'static>> {
-        let tensor = inputs.single()?;
-        let m = tensor.shape().first().copied().ok_or_else(|| {
+        let m = inputs.at(0).and_then(|(_, tensor)| tensor.shape().first().copied()).ok_or_else(|| {
             Error::new(ErrorKind::WrongShape, "the input has no axis of observations").tensor(answers::INPUT)
         })?;
-        self.answer(tensor, &[m])
+        self.answer(inputs, &[m])
     }
 
     fn predict(&self, input: &Tensors<'_>) -> Result<Tensors<'static>> {
-        self.answer(input.single()?, &[])
+        self.answer(input, &[])
     }
 
     fn describe(&self) -> Description {

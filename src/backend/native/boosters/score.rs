@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use super::booster::{Linear, LinearLeaf, Scorer, Trees};
 use super::link::Answer;
 use super::narrow::narrowed;
-use crate::Result;
 use crate::backend::native::trees::{Engine, Engines, Options};
+use crate::{Result, TreeEngine};
 
 /// The columns of rows: (m, n), row-major.
 #[derive(Debug, Clone, Copy)]
@@ -71,8 +71,8 @@ impl Extra {
 }
 
 impl<T: Engines, W: Answer> OneType<T, W> {
-    fn new(trees: &Trees<T, W>, numbers: bool) -> Result<Self> {
-        let engine = Engine::new(&trees.forest, Options::default())?;
+    fn new(trees: &Trees<T, W>, numbers: bool, engine: TreeEngine) -> Result<Self> {
+        let engine = Engine::new(&trees.forest, Options { engine, ..Options::default() })?;
         Ok(Self { engine, extra: Extra::of(trees, numbers), targets: trees.forest.targets })
     }
 
@@ -214,24 +214,24 @@ pub(super) enum Ready {
 }
 
 impl Ready {
-    /// Packs what `scorer` says; `numbers` keeps the library's numbers of leaves.
+    /// Makes an engine of what `scorer` says; `numbers` keeps the library's numbers of leaves.
     ///
     /// # Errors
     /// As [`Engine::new`].
-    pub(super) fn new(scorer: &Scorer, numbers: bool) -> Result<Self> {
-        fn one<W: Answer>(trees: &Trees<f32, W>, numbers: bool) -> Result<Box<dyn Score<W>>> {
-            Ok(Box::new(Narrow { trees: OneType::new(trees, numbers)?, count: trees.forest.roots.len() }))
+    pub(super) fn new(scorer: &Scorer, numbers: bool, engine: TreeEngine) -> Result<Self> {
+        fn one<W: Answer>(trees: &Trees<f32, W>, numbers: bool, engine: TreeEngine) -> Result<Box<dyn Score<W>>> {
+            Ok(Box::new(Narrow { trees: OneType::new(trees, numbers, engine)?, count: trees.forest.roots.len() }))
         }
         Ok(match scorer {
-            Scorer::F32(trees) => Self::F32(one(trees, numbers)?),
-            Scorer::Mixed(trees) => Self::F64(one(trees, numbers)?),
+            Scorer::F32(trees) => Self::F32(one(trees, numbers, engine)?),
+            Scorer::Mixed(trees) => Self::F64(one(trees, numbers, engine)?),
             Scorer::F64(trees) => {
                 let forest = narrowed(&trees.forest);
                 let Trees { leaf_numbers, covers, linear, .. } = trees.clone();
                 let twin = Trees { forest, leaf_numbers, covers, linear };
                 Self::F64(Box::new(Twins {
-                    f32: OneType::new(&twin, numbers)?,
-                    f64: OneType::new(trees, numbers)?,
+                    f32: OneType::new(&twin, numbers, engine)?,
+                    f64: OneType::new(trees, numbers, engine)?,
                     count: trees.forest.roots.len(),
                 }))
             }

@@ -34,7 +34,7 @@ pub(super) struct Explainer {
 
 #[derive(Debug)]
 enum Game {
-    Trees { forest: Forest<f64, f64>, trees: Vec<Tree>, divisor: f64 },
+    Trees { forest: Forest<f64, f64>, trees: Vec<Tree> },
     Linear(Linear),
 }
 
@@ -80,15 +80,15 @@ impl Explainer {
         let (players, player_of) = distinct(sources);
         let mut expected = booster.base.clone();
         let game = match &booster.scorer {
-            Scorer::F32(trees) => Game::trees(trees, &player_of, booster.divisor, &mut expected)?,
-            Scorer::Mixed(trees) => Game::trees(trees, &player_of, booster.divisor, &mut expected)?,
-            Scorer::F64(trees) => Game::trees(trees, &player_of, booster.divisor, &mut expected)?,
+            Scorer::F32(trees) => Game::trees(trees, &player_of, &mut expected)?,
+            Scorer::Mixed(trees) => Game::trees(trees, &player_of, &mut expected)?,
+            Scorer::F64(trees) => Game::trees(trees, &player_of, &mut expected)?,
             Scorer::Linear(linear) => {
                 expected.iter_mut().zip(&linear.bias).for_each(|(e, b)| *e += f64::from(*b));
                 Game::Linear(linear.clone())
             }
         };
-        Ok(Self { game, players, features: booster.features.count, targets: booster.base.len(), expected })
+        Ok(Self { game, players, features: booster.features.all(), targets: booster.base.len(), expected })
     }
 
     /// The number of contributions of one row: (targets, features + 1).
@@ -117,13 +117,13 @@ impl Explainer {
                         }
                     }
                 }
-                Game::Trees { forest, trees, divisor } => {
+                Game::Trees { forest, trees } => {
                     for tree in trees {
                         of_players.fill(0.0);
                         tree.explain(forest, &row, &mut scratch, &mut of_players);
                         let out = &mut out[tree.target * width..(tree.target + 1) * width];
                         for (share, features) in of_players.iter().zip(&self.players).filter(|(s, _)| **s != 0.0) {
-                            let each = share / (divisor * features.len() as f64);
+                            let each = share / features.len() as f64;
                             features.iter().for_each(|&f| out[f as usize] += each);
                         }
                     }
@@ -169,12 +169,7 @@ fn widened<T: Number, W: Number>(forest: &Forest<T, W>) -> Forest<f64, f64> {
 }
 
 impl Game {
-    fn trees<T: Number, W: Number>(
-        trees: &Trees<T, W>,
-        player_of: &[u32],
-        divisor: f64,
-        expected: &mut [f64],
-    ) -> Result<Self> {
+    fn trees<T: Number, W: Number>(trees: &Trees<T, W>, player_of: &[u32], expected: &mut [f64]) -> Result<Self> {
         if trees.covers.len() != trees.forest.nodes.len() {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -212,7 +207,7 @@ impl Game {
                     fork => fork.clone(),
                 };
                 let nodes: Vec<Place> = shape.iter().map(weigh).collect();
-                expected[target as usize] += mean(&nodes) / divisor;
+                expected[target as usize] += mean(&nodes);
                 built.push(Tree {
                     target: target as usize,
                     nodes,
@@ -221,7 +216,7 @@ impl Game {
                 });
             }
         }
-        Ok(Self::Trees { forest, trees: built, divisor })
+        Ok(Self::Trees { forest, trees: built })
     }
 }
 
@@ -254,9 +249,13 @@ impl Plan<'_> {
     fn add(&mut self, node: u32) -> Result<u32> {
         let place = self.nodes.len() as u32;
         self.levels = self.levels.max(self.path.len());
-        if self.path.len() >= MOST_LEVELS {
-            return Err(Error::new(ErrorKind::LimitExceeded, "a tree is too deep for contributions")
-                .expected(format!("at most {MOST_LEVELS} levels")));
+        // A forest may share nodes, which could be exponentially many when each is written out.
+        if self.path.len() >= MOST_LEVELS || self.nodes.len() > self.forest.nodes.len() {
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                "a tree is too deep for contributions, or shares its nodes",
+            )
+            .expected(format!("at most {MOST_LEVELS} levels")));
         }
         let Node::Branch(branch) = &self.forest.nodes[node as usize] else {
             self.nodes.push((Place::Leaf(0.0), node));
@@ -382,8 +381,7 @@ impl Tree {
                 }
             }
             // The edge above counts these leaves, too, with the conditions that the player had met by then.
-            players[player] +=
-                (met - share) * due - (met_before - share_before) * undone * f64::from(previous.is_some());
+            players[player] += (met - share) * due - (met_before - share_before) * undone;
         }
     }
 }

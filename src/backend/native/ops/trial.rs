@@ -94,7 +94,12 @@ impl Trial {
 
     fn compile_graph(&self, graph: &crate::onnx::GraphProto) -> Result<Compiled> {
         let opsets = [(self.domain.clone(), 1), (String::new(), self.opset)].into_iter().collect();
-        compile::compile(&Context { opsets, limits: self.limits, external: None }, graph, None, None)
+        compile::compile(
+            &Context { opsets, limits: self.limits, external: None, tree_engine: crate::TreeEngine::Auto },
+            graph,
+            None,
+            None,
+        )
     }
 
     /// All outputs.

@@ -1,32 +1,60 @@
 //! A forest in the form in which it is run.
 
-use super::forest::{Forest, Node, Vote};
+use super::byte_trees::{ByteTrees, Exits, Sink};
+use super::forest::{Forest, Vote};
 use super::head::Head;
 use super::number::Number;
-use super::pack::{Packed, Packer, Place, Small, Tree, Wide};
+use super::oracle;
+use super::pack::{Packed, Packer, Place, Small, Wide};
+use super::sums::{Leaves, Summing};
 use super::walk::{self, Walked};
 use crate::kernel::Isa;
 use crate::{Result, TreeEngine};
 
-/// A packed forest: features in `T`, weights and sums in `W`.
+/// Fewer rows than this are taken through the trees one by one.
+const FEW: usize = 12;
+
+/// A forest made ready: features in `T`, weights and sums in `W`.
 #[derive(Debug)]
 pub(crate) struct Engine<T: Engines, W = T> {
     nodes: Nodes<T>,
     trees: Walked<T>,
-    features: usize,
+    road: Road<T, W>,
     leaves: Leaves<W>,
     /// The node of the forest that each leaf is.
     origins: Vec<u32>,
+    features: usize,
     targets: usize,
+    /// Which engine it is and why.
+    reason: String,
 }
 
 /// How an engine is to be made.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
     /// The engine, where it can take the trees.
     pub(crate) engine: TreeEngine,
     /// Whether [`Engine::votes`] is needed, which takes votes kept apart.
     pub(crate) each_vote: bool,
+    /// The instruction set to use.
+    pub(crate) isa: Isa,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { engine: TreeEngine::Auto, each_vote: false, isa: Isa::best() }
+    }
+}
+
+/// How many rows at once are taken through the trees.
+#[derive(Debug)]
+enum Road<T, W> {
+    /// All tests at once, over ranks.
+    Bytes(ByteTrees<T>),
+    /// From node to node, after the tests of the top of the tree.
+    Walk,
+    /// Row by row through the plain form, with the leaf that each of its nodes is.
+    Literal(Forest<T, W>, Vec<u32>),
 }
 
 /// All trees' nodes, one after another.
@@ -49,36 +77,14 @@ impl Engines for f64 {
     type Narrow = Wide<f64>;
 }
 
-/// One tree among the nodes and leaves of all.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Span {
-    /// Its nodes.
-    pub(crate) from: usize,
-    pub(crate) to: usize,
-    /// Its longest path.
-    pub(crate) deep: usize,
-    /// Its first leaf. Where the head is the whole tree, leaves have the order of the exits.
-    pub(crate) leaf: usize,
-}
-
-/// What the leaves add.
-#[derive(Debug)]
-enum Leaves<T> {
-    /// Every leaf of a tree votes for the same target, or not at all.
-    One { targets: Vec<u32>, weights: Vec<T> },
-    /// Most leaves vote for most targets: a row of weights for each.
-    Dense { weights: Vec<T> },
-    /// For each leaf where its votes stand.
-    Sparse { ranges: Vec<(u32, u32)>, votes: Vec<Vote<T>> },
-}
-
 impl<T: Engines, W: Number> Engine<T, W> {
-    /// Packs a forest.
+    /// Makes a forest ready.
     ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) when the trees share so many nodes that writing each out would
     /// take too much memory.
     pub(crate) fn new(forest: &Forest<T, W>, options: Options) -> Result<Self> {
+        let Options { engine, each_vote, isa } = options;
         let mut packer = Packer::new(forest);
         let trees = forest.roots.iter().map(|&root| packer.tree(root)).collect::<Result<Vec<_>>>()?;
         let features = forest.features();
@@ -90,67 +96,109 @@ impl<T: Engines, W: Number> Engine<T, W> {
         } else {
             Nodes::Wide(places().map(|(at, place)| place.packed(at)).collect())
         };
-        let nan_matters = places().any(|(_, p)| matches!(p, Place::Branch { nan_left: true, .. }));
-        let mut walked = Walked { spans: Vec::new(), heads: Vec::new(), leaf_of_node: Vec::new(), nan_matters };
-        let mut origins = Vec::new();
-        for tree in &trees {
-            walked.add(tree, Head::new(tree, Isa::best()), &mut origins);
-        }
-        let leaves = if options.each_vote {
-            Leaves::sparse(forest, &origins)
-        } else {
-            Leaves::of(forest, &walked.spans, &origins)
+        let mut walked = Walked {
+            spans: Vec::new(),
+            heads: Vec::new(),
+            leaf_of_node: Vec::new(),
+            nan_matters: places().any(|(_, p)| matches!(p, Place::Branch { nan_left: true, .. })),
+            isa,
         };
-        Ok(Self { nodes, trees: walked, features, leaves, origins, targets: forest.targets })
+        let bytes = match engine {
+            TreeEngine::Auto | TreeEngine::BitVector | TreeEngine::Oblivious => ByteTrees::new(forest, engine, isa),
+            TreeEngine::Walk | TreeEngine::Scalar => None,
+        };
+        let asked = format!("{engine} asked for");
+        let (bytes, why) = match bytes {
+            None if engine == TreeEngine::Auto => (None, "a tree has more than 256 leaves".to_owned()),
+            None if matches!(engine, TreeEngine::BitVector | TreeEngine::Oblivious) => {
+                (None, format!("{asked}, which can't take these trees"))
+            }
+            Some((bytes, origins)) if engine == TreeEngine::Auto => match bytes.verdict(isa) {
+                Ok(why) => (Some((bytes, origins)), why),
+                Err(why) => (None, why),
+            },
+            bytes => (bytes, asked),
+        };
+        let mut origins = Vec::new();
+        let road = match bytes {
+            Some((bytes, of_exits)) => {
+                origins = of_exits;
+                for (tree, of_tree) in trees.iter().zip(origins.chunks_exact(bytes.stride())) {
+                    walked.add_numbered(tree, of_tree);
+                }
+                Road::Bytes(bytes)
+            }
+            None => {
+                for tree in &trees {
+                    walked.add(tree, Head::new(tree, isa), &mut origins);
+                }
+                if engine == TreeEngine::Scalar {
+                    let mut leaf_of = vec![0; forest.nodes.len()];
+                    for (leaf, &node) in origins.iter().enumerate().rev() {
+                        leaf_of[node as usize] = leaf as u32;
+                    }
+                    Road::Literal(forest.clone(), leaf_of)
+                } else {
+                    Road::Walk
+                }
+            }
+        };
+        let leaves =
+            if each_vote { Leaves::sparse(forest, &origins) } else { Leaves::of(forest, &walked.spans, &origins) };
+        let mut this =
+            Self { nodes, trees: walked, road, leaves, origins, features, targets: forest.targets, reason: why };
+        this.reason = this.account(forest.nodes.len());
+        Ok(this)
+    }
+
+    /// Which engine this is and why, and what it holds for a forest of `nodes` nodes.
+    fn account(&self, nodes: usize) -> String {
+        let walked = match &self.nodes {
+            Nodes::Narrow(nodes) => size_of_val(&**nodes),
+            Nodes::Wide(nodes) => size_of_val(&**nodes),
+        } + size_of_val(&*self.trees.leaf_of_node);
+        let (name, more) = match &self.road {
+            Road::Bytes(bytes) => {
+                let ((tests, _), columns) = (bytes.work(), bytes.columns());
+                let name = if bytes.is_oblivious() { "oblivious" } else { "bit-vector" };
+                (format!("{name}, {tests} tests over {columns} columns of ranks"), bytes.bytes())
+            }
+            Road::Walk => ("walk".to_owned(), self.trees.heads.iter().map(Head::bytes).sum()),
+            Road::Literal(..) => ("scalar".to_owned(), 0),
+        };
+        let per_node = (walked + more + self.leaves.bytes()) as f64 / nodes.max(1) as f64;
+        let trees = self.trees.spans.len();
+        format!("{name} ({}): {trees} trees, {nodes} nodes, {per_node:.1} bytes per node", self.reason)
     }
 
     /// Which engine this is and why, with the size of it.
     pub(crate) fn describe(&self) -> String {
-        let (nodes, size) = match &self.nodes {
-            Nodes::Narrow(nodes) => (nodes.len(), size_of::<T::Narrow>()),
-            Nodes::Wide(nodes) => (nodes.len(), size_of::<Wide<T>>()),
-        };
-        format!("{} trees of {nodes} nodes, {size} bytes per node", self.trees.spans.len())
+        self.reason.clone()
     }
 
     /// The sums of the leaves' votes: `x` (m, n) gives (m, targets), added to `sums` tree by tree.
     pub(crate) fn sums(&self, x: &[T], n: usize, sums: &mut [W]) {
-        let k = self.targets;
-        match &self.leaves {
-            Leaves::One { weights, .. } if k == 1 => {
-                self.leaves(x, n, |row, _, leaf| sums[row] += weights[leaf]);
-            }
-            Leaves::One { targets, weights } => {
-                self.leaves(x, n, |row, tree, leaf| sums[row * k + targets[tree] as usize] += weights[leaf]);
-            }
-            Leaves::Dense { weights } => match k {
-                2 => self.dense::<2>(x, n, weights, sums),
-                3 => self.dense::<3>(x, n, weights, sums),
-                _ => self.leaves(x, n, |row, _, leaf| {
-                    let weights = &weights[leaf * k..(leaf + 1) * k];
-                    for (sum, w) in sums[row * k..(row + 1) * k].iter_mut().zip(weights) {
-                        *sum += *w;
+        let mut summing = Summing { leaves: &self.leaves, k: self.targets, sums };
+        match &self.road {
+            Road::Bytes(bytes) if x.len() / n.max(1) >= FEW => {
+                debug_assert!(n >= self.features);
+                let stride = bytes.stride();
+                match &self.leaves {
+                    Leaves::One { .. } => bytes.run(x, n, &mut super::sums::OneSink { summing: &mut summing, stride }),
+                    _ => {
+                        let mut leaf = |row, tree: usize, leaf| summing.add(row, tree, leaf);
+                        bytes.run(x, n, &mut EachLeaf { stride, visit: &mut leaf });
                     }
-                }),
-            },
-            Leaves::Sparse { ranges, votes } => self.leaves(x, n, |row, _, leaf| {
-                let (from, to) = ranges[leaf];
-                for vote in &votes[from as usize..to as usize] {
-                    sums[row * k + vote.target as usize] += vote.weight;
                 }
-            }),
-        }
-    }
-
-    /// Rows of `K` weights added to rows of sums.
-    fn dense<const K: usize>(&self, x: &[T], n: usize, weights: &[W], sums: &mut [W]) {
-        let (weights, _) = weights.as_chunks::<K>();
-        let (sums, _) = sums.as_chunks_mut::<K>();
-        self.leaves(x, n, |row, _, leaf| {
-            for (sum, w) in sums[row].iter_mut().zip(&weights[leaf]) {
-                *sum += *w;
             }
-        });
+            _ => match (&self.leaves, self.targets) {
+                (Leaves::One { weights, .. }, 1) => {
+                    let sums = summing.sums;
+                    self.leaves(x, n, |row, _, leaf| sums[row] += weights[leaf]);
+                }
+                _ => self.leaves(x, n, |row, tree, leaf| summing.add(row, tree, leaf)),
+            },
+        }
     }
 
     /// Shows `visit` every vote for every row, of an engine made with `each_vote`: the row and the vote.
@@ -171,82 +219,43 @@ impl<T: Engines, W: Number> Engine<T, W> {
     /// Shows `visit` the leaf of every tree for every row: the row, the tree and the leaf, of which
     /// [`node_of`](Self::node_of) says which it is. A row meets the trees in order.
     #[inline(always)]
-    pub(crate) fn leaves(&self, x: &[T], n: usize, visit: impl FnMut(usize, usize, usize)) {
+    pub(crate) fn leaves(&self, x: &[T], n: usize, mut visit: impl FnMut(usize, usize, usize)) {
         debug_assert!(n >= self.features);
-        match &self.nodes {
-            Nodes::Narrow(nodes) => walk::rows(nodes, &self.trees, x, n, visit),
-            Nodes::Wide(nodes) => walk::rows(nodes, &self.trees, x, n, visit),
-        }
-    }
-}
-
-impl<T: Number> Walked<T> {
-    /// Adds a tree; which nodes of the forest its leaves are goes to `origins`.
-    fn add(&mut self, tree: &Tree<T>, head: Head<T>, origins: &mut Vec<u32>) {
-        const NO_LEAF: u32 = u32::MAX;
-        let (from, leaf) = (self.leaf_of_node.len(), origins.len());
-        let to = from + tree.places.len();
-        self.leaf_of_node.resize(to, NO_LEAF);
-        let leaf_of_node = &mut self.leaf_of_node[from..];
-        let mut add = |at: usize| {
-            if let Place::Leaf { node } = tree.places[at] {
-                leaf_of_node[at] = origins.len() as u32;
-                origins.push(node);
+        match &self.road {
+            Road::Bytes(bytes) if x.len() / n.max(1) >= FEW => {
+                bytes.run(x, n, &mut EachLeaf { stride: bytes.stride(), visit: &mut visit });
             }
-        };
-        if head.rest == 0 {
-            head.places.iter().for_each(|&at| add(at as usize));
-        } else {
-            (0..tree.places.len()).for_each(add);
-        }
-        self.spans.push(Span { from, to, deep: tree.heights[0] as usize, leaf });
-        self.heads.push(head);
-    }
-}
-
-impl<W: Number> Leaves<W> {
-    /// Votes that are kept apart.
-    fn sparse<T: Number>(forest: &Forest<T, W>, origins: &[u32]) -> Self {
-        let range = |&node: &u32| match forest.nodes[node as usize] {
-            Node::Leaf { votes } => votes,
-            Node::Branch(_) => (0, 0),
-        };
-        Self::Sparse { ranges: origins.iter().map(range).collect(), votes: forest.votes.clone() }
-    }
-
-    /// The form that suits the votes; `origins` has the node of every leaf.
-    fn of<T: Number>(forest: &Forest<T, W>, spans: &[Span], origins: &[u32]) -> Self {
-        let one_target = |leaves: &[u32]| {
-            let mut target = None;
-            for &leaf in leaves {
-                match forest.votes_of(leaf) {
-                    [] => {}
-                    [vote] if target.is_none_or(|t| t == vote.target) => target = Some(vote.target),
-                    _ => return None,
+            Road::Literal(forest, leaf_of) => {
+                for (r, row) in x.chunks_exact(n.max(1)).enumerate() {
+                    for (t, &root) in forest.roots.iter().enumerate() {
+                        visit(r, t, leaf_of[oracle::leaf(forest, root, row) as usize] as usize);
+                    }
                 }
             }
-            Some(target.unwrap_or(0))
-        };
-        let ends = spans.iter().skip(1).map(|s| s.leaf).chain([origins.len()]);
-        let targets = spans.iter().zip(ends).map(|(span, end)| one_target(&origins[span.leaf..end]));
-        if let Some(targets) = targets.collect::<Option<Vec<_>>>() {
-            let weights = origins.iter().map(|&o| forest.votes_of(o).first().map_or(W::ZERO, |v| v.weight)).collect();
-            return Self::One { targets, weights };
+            road => {
+                let grouped = matches!(road, Road::Walk);
+                match &self.nodes {
+                    Nodes::Narrow(nodes) => walk::rows(nodes, &self.trees, grouped, x, n, visit),
+                    Nodes::Wide(nodes) => walk::rows(nodes, &self.trees, grouped, x, n, visit),
+                }
+            }
         }
-        let k = forest.targets;
-        let votes = origins.iter().map(|&o| forest.votes_of(o).len()).sum::<usize>();
-        // Two votes of a leaf for one target are added to the sum one after the other.
-        let mut last = vec![usize::MAX; k];
-        let twice = origins.iter().enumerate().any(|(leaf, &o)| {
-            forest.votes_of(o).iter().any(|v| std::mem::replace(&mut last[v.target as usize], leaf) == leaf)
-        });
-        if twice || votes < origins.len().saturating_mul(k) / 4 {
-            return Self::sparse(forest, origins);
+    }
+}
+
+/// Shows a closure every leaf.
+struct EachLeaf<'v, V> {
+    stride: usize,
+    visit: &'v mut V,
+}
+
+impl<V: FnMut(usize, usize, usize)> Sink for EachLeaf<'_, V> {
+    fn take<const G: usize>(&mut self, of: &Exits<'_, G>) {
+        for row in 0..of.rows.min(G) {
+            for (t, exits) in of.exits.iter().enumerate() {
+                let tree = of.first_tree + t;
+                (self.visit)(of.first_row + row, tree, tree * self.stride + usize::from(exits[row]));
+            }
         }
-        let mut weights = vec![W::ZERO; origins.len() * k];
-        for (row, &origin) in weights.chunks_exact_mut(k).zip(origins) {
-            forest.votes_of(origin).iter().for_each(|v| row[v.target as usize] = v.weight);
-        }
-        Self::Dense { weights }
     }
 }

@@ -4,7 +4,7 @@ use super::number::Number;
 use crate::{Error, ErrorKind, Result};
 
 /// The comparison of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Mode {
     Leq,
     Lt,

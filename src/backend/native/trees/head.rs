@@ -45,6 +45,13 @@ impl<T: Number> Head<T> {
     }
 }
 
+impl<T> Head<T> {
+    pub(super) fn bytes(&self) -> usize {
+        let tests = |s: &Section<T>| size_of_val(&*s.plain) + size_of_val(&*s.lenient);
+        self.sections.iter().map(tests).sum::<usize>() + size_of_val(&*self.places)
+    }
+}
+
 /// Chooses the nodes of the head: those with most leaves behind them come first, for most rows come there.
 fn grow<T: Number>(tree: &Tree<T>, isa: Isa) -> Vec<Grown> {
     let leaves = leaves(tree);

@@ -19,8 +19,16 @@ pub(crate) fn leaf<T: Number, W>(forest: &Forest<T, W>, root: u32, row: &[T]) ->
 
 /// Whether a row whose feature is `x` goes to the `yes` child.
 pub(crate) fn goes_yes<T: Number, W>(forest: &Forest<T, W>, branch: &Branch<T>, x: T) -> bool {
+    holds(branch, x, &forest.members, &forest.sets)
+}
+
+/// [`goes_yes`] with the lists of the forest.
+pub(super) fn holds<T: Number>(branch: &Branch<T>, x: T, members: &[T], sets: &[u32]) -> bool {
     let t = branch.threshold;
     let range = branch.members.0 as usize..branch.members.1 as usize;
+    let in_set = |whole: Option<u32>| {
+        whole.is_some_and(|i| sets[range.clone()].get(i as usize / 32).is_some_and(|word| word >> (i % 32) & 1 == 1))
+    };
     let holds = match branch.mode {
         Mode::Leq => x <= t,
         Mode::Lt => x < t,
@@ -28,14 +36,9 @@ pub(crate) fn goes_yes<T: Number, W>(forest: &Forest<T, W>, branch: &Branch<T>, 
         Mode::Gt => x > t,
         Mode::Eq => x == t,
         Mode::Neq => x != t,
-        Mode::Member => forest.members[range].contains(&x),
-        Mode::InSet | Mode::InSetFromZero => {
-            let starts = if branch.mode == Mode::InSet { x.to_f64() > -1.0 } else { x.to_f64() >= 0.0 };
-            // Saturates for what is beyond every set.
-            let member = x.to_f64() as u64;
-            let word = usize::try_from(member / 32).ok().and_then(|w| forest.sets[range].get(w).copied());
-            starts && word.is_some_and(|w| w >> (member % 32) & 1 == 1)
-        }
+        Mode::Member => members[range].contains(&x),
+        Mode::InSet => in_set(x.truncated(false)),
+        Mode::InSetFromZero => in_set(x.truncated(true)),
     };
     holds || (branch.nan_true && x.is_nan())
 }

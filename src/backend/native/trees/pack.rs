@@ -290,7 +290,7 @@ fn before<T: Number>(t: T) -> T {
 }
 
 /// The t of x <= t, the child below, the child above and whether NaN goes below, where one comparison will do.
-fn as_leq<T: Number>(b: &Branch<T>) -> Option<(T, u32, u32, bool)> {
+pub(super) fn as_leq<T: Number>(b: &Branch<T>) -> Option<(T, u32, u32, bool)> {
     match b.mode {
         Mode::Leq => Some((b.threshold, b.yes, b.no, b.nan_true)),
         Mode::Lt => Some((before(b.threshold), b.yes, b.no, b.nan_true)),

@@ -2,6 +2,8 @@ use super::engine::{Engine, Engines, Options};
 use super::forest::{Branch, Forest, Mode, Node, Vote};
 use super::number::Number;
 use super::oracle;
+use crate::TreeEngine;
+use crate::kernel::Isa;
 
 const MODES: [Mode; 9] =
     [Mode::Leq, Mode::Lt, Mode::Gte, Mode::Gt, Mode::Eq, Mode::Neq, Mode::Member, Mode::InSet, Mode::InSetFromZero];
@@ -73,38 +75,50 @@ fn random<T: Number>(draw: &mut Draw, trees: usize, branches: usize, modes: &[Mo
     Forest { nodes, votes, members, sets, roots, targets }
 }
 
-/// Holds the engine against the oracle on `m` rows.
+/// Holds every engine against the oracle on `m` rows.
 fn check<T: Engines, W: Number>(draw: &mut Draw, forest: &Forest<T, W>, m: usize) {
     let x: Vec<T> = (0..m * 3).map(|_| draw.number()).collect();
+    hold(draw, forest, &x);
+}
+
+/// Holds every engine against the oracle on rows of three features.
+fn hold<T: Engines, W: Number>(draw: &mut Draw, forest: &Forest<T, W>, x: &[T]) {
+    let m = x.len() / 3;
     let mut expected = vec![W::ZERO; m * forest.targets];
     for (row, sums) in x.chunks_exact(3).zip(expected.chunks_exact_mut(forest.targets)) {
         for votes in oracle::votes(forest, row) {
             votes.iter().for_each(|v| sums[v.target as usize] += v.weight);
         }
     }
-    for each_vote in [false, true] {
-        let engine = Engine::new(forest, Options { each_vote, ..Options::default() }).unwrap();
-        let mut sums = vec![W::ZERO; m * forest.targets];
-        if each_vote {
-            engine.votes(&x, 3, |row, vote| sums[row * forest.targets + vote.target as usize] += vote.weight);
-        } else {
-            engine.sums(&x, 3, &mut sums);
+    for engine in TreeEngine::ALL {
+        for isa in Isa::all() {
+            let options = Options { engine, isa, each_vote: draw.below(2) == 0 };
+            let engine = Engine::new(forest, options).unwrap();
+            let mut sums = vec![W::ZERO; m * forest.targets];
+            engine.sums(x, 3, &mut sums);
+            assert_eq!(sums, expected, "{}", engine.describe());
+            engine.leaves(x, 3, |row, tree, leaf| {
+                let expected = oracle::leaf(forest, forest.roots[tree], &x[3 * row..3 * row + 3]);
+                assert_eq!(engine.node_of(leaf), expected, "{}", engine.describe());
+            });
+            if options.each_vote {
+                sums.fill(W::ZERO);
+                engine.votes(x, 3, |row, vote| sums[row * forest.targets + vote.target as usize] += vote.weight);
+                assert_eq!(sums, expected, "{}", engine.describe());
+            }
         }
-        assert_eq!(sums, expected);
-        engine.leaves(&x, 3, |row, tree, leaf| {
-            assert_eq!(engine.node_of(leaf), oracle::leaf(forest, forest.roots[tree], &x[3 * row..3 * row + 3]));
-        });
     }
 }
 
 #[test]
-fn the_engine_agrees_with_the_oracle() {
+fn every_engine_agrees_with_the_oracle() {
     let mut draw = Draw(7);
-    for round in 0..90 {
+    for round in 0..54 {
         let modes = if round % 2 == 0 { &MODES[..] } else { &MODES[round % 9..round % 9 + 1] };
-        let (trees, branches) = (1 + draw.below(11), 1 + draw.below(14));
+        let (trees, branches) =
+            (1 + draw.below(11), [draw.below(14), draw.below(14), draw.below(70)][draw.below(3)] + 1);
         let targets = [1, 3, 2][round % 3];
-        let m = [1, 5, 64, 150][draw.below(4)];
+        let m = [1, 5, 64, 150, 300][draw.below(5)];
         let forest = random::<f32>(&mut draw, trees, branches, modes, targets);
         check(&mut draw, &forest, m);
         check(&mut draw, &forest.widened(), m);
@@ -113,6 +127,79 @@ fn the_engine_agrees_with_the_oracle() {
         let Forest { nodes, members, sets, roots, targets, .. } = forest;
         check(&mut draw, &Forest { nodes, votes, members, sets, roots, targets }, m);
     }
+}
+
+/// Trees whose levels ask one question each, of every kind.
+#[test]
+fn oblivious_trees_are_found() {
+    let mut draw = Draw(11);
+    for round in 0..20 {
+        let mut forest: Forest<f32> = random(&mut draw, 1, 3, &MODES, 1);
+        forest.roots.clear();
+        for _ in 0..1 + draw.below(20) {
+            let levels = draw.below(9);
+            let base = forest.nodes.len() as u32;
+            forest.roots.push(base);
+            for level in 0..levels {
+                let branch = loop {
+                    if let Node::Branch(branch) = forest.nodes[draw.below(base as usize)] {
+                        break branch;
+                    }
+                };
+                for i in 0..1u32 << level {
+                    let child = base + (2 << level) - 1 + 2 * i;
+                    forest.nodes.push(Node::Branch(Branch { yes: child, no: child + 1, ..branch }));
+                }
+            }
+            for _ in 0..1 << levels {
+                let from = forest.votes.len() as u32;
+                forest.votes.push(Vote { target: 0, weight: draw.below(1000) as f32 / 7.0 });
+                forest.nodes.push(Node::Leaf { votes: (from, from + 1) });
+            }
+        }
+        let engine = Engine::new(&forest, Options::default()).unwrap();
+        assert!(engine.describe().starts_with("oblivious"), "{}", engine.describe());
+        check(&mut draw, &forest, [1, 20, 70, 300][round % 4]);
+    }
+}
+
+/// More thresholds of a feature than the ranks of one column, and numbers at and around them.
+#[test]
+fn ranks_tell_neighbours_apart() {
+    let mut draw = Draw(5);
+    let mut forest: Forest<f32> =
+        Forest { nodes: vec![], votes: vec![], members: vec![], sets: vec![], roots: vec![], targets: 1 };
+    let mut thresholds = Vec::new();
+    for tree in 0..320u32 {
+        let t = draw.below(4000) as f32 / 7.0 - 200.0;
+        let t = [t, t.next_up(), t.next_down()][draw.below(3)];
+        thresholds.push(t);
+        let base = forest.nodes.len() as u32;
+        forest.roots.push(base);
+        forest.nodes.push(Node::Branch(Branch {
+            mode: MODES[draw.below(4)],
+            nan_true: draw.below(2) == 0,
+            feature: u32::from(draw.below(10) == 0),
+            threshold: t,
+            yes: base + 1,
+            no: base + 2,
+            members: (0, 0),
+        }));
+        for weight in [0.0, 2f32.powi((tree % 20) as i32)] {
+            let from = forest.votes.len() as u32;
+            forest.votes.push(Vote { target: 0, weight });
+            forest.nodes.push(Node::Leaf { votes: (from, from + 1) });
+        }
+    }
+    let mut rows = Vec::new();
+    for t in thresholds {
+        for x in [t, t.next_up(), t.next_down()] {
+            rows.extend([x, if draw.below(9) == 0 { f32::NAN } else { x }, 0.0]);
+        }
+    }
+    hold(&mut draw, &forest, &rows);
+    let rows: Vec<f64> = rows.into_iter().map(f64::from).collect();
+    hold(&mut draw, &forest.widened(), &rows);
 }
 
 /// What LightGBM and XGBoost say of numbers that are no categories.

@@ -5,10 +5,9 @@
 //! steps together. Trees are the outer loop over a block of rows small enough for the first-level cache; every row
 //! meets the trees in their order, so sums do not depend on how rows are grouped.
 
-use super::engine::Span;
 use super::head::Head;
 use super::number::Number;
-use super::pack::Packed;
+use super::pack::{Packed, Place, Tree};
 use crate::kernel::{self, GROUP, Isa};
 
 /// Rows in flight below a head.
@@ -22,6 +21,18 @@ const MOST_FEATURES: usize = 4096;
 /// The bytes of a block of rows.
 const BLOCK_BYTES: usize = 24 << 10;
 
+/// One tree among the nodes and leaves of all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    /// Its nodes.
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// Its longest path.
+    pub(super) deep: usize,
+    /// Its first leaf. Where the head is the whole tree, leaves have the order of the exits.
+    pub(super) leaf: usize,
+}
+
 /// The trees of a forest.
 #[derive(Debug)]
 pub(super) struct Walked<T> {
@@ -31,13 +42,54 @@ pub(super) struct Walked<T> {
     pub(super) leaf_of_node: Vec<u32>,
     /// Whether NaN goes below in any node, so that rows must be searched for it.
     pub(super) nan_matters: bool,
+    pub(super) isa: Isa,
 }
 
-/// Shows `visit` the leaf of every tree for every row of `x` (m, n): the row, the tree and the leaf.
+const NO_LEAF: u32 = u32::MAX;
+
+impl<T: Number> Walked<T> {
+    /// Adds a tree; which nodes of the forest its leaves are goes to `origins`.
+    pub(super) fn add(&mut self, tree: &Tree<T>, head: Head<T>, origins: &mut Vec<u32>) {
+        let (from, leaf) = (self.leaf_of_node.len(), origins.len());
+        let to = from + tree.places.len();
+        self.leaf_of_node.resize(to, NO_LEAF);
+        let leaf_of_node = &mut self.leaf_of_node[from..];
+        let mut add = |at: usize| {
+            if let Place::Leaf { node } = tree.places[at] {
+                leaf_of_node[at] = origins.len() as u32;
+                origins.push(node);
+            }
+        };
+        if head.rest == 0 {
+            head.places.iter().for_each(|&at| add(at as usize));
+        } else {
+            (0..tree.places.len()).for_each(add);
+        }
+        self.spans.push(Span { from, to, deep: tree.heights[0] as usize, leaf });
+        self.heads.push(head);
+    }
+
+    /// Adds a tree whose leaves are numbered already: as many for every tree, of the nodes `of_tree`. Such trees have
+    /// no heads, and are for single rows.
+    pub(super) fn add_numbered(&mut self, tree: &Tree<T>, of_tree: &[u32]) {
+        let (from, leaf) = (self.leaf_of_node.len(), self.spans.len() * of_tree.len());
+        let mut leaves: Vec<(u32, u32)> = of_tree.iter().copied().zip(leaf as u32..).collect();
+        leaves.sort_unstable();
+        self.leaf_of_node.extend(tree.places.iter().map(|place| match place {
+            Place::Leaf { node } => leaves[leaves.partition_point(|l| l.0 < *node)].1,
+            _ => NO_LEAF,
+        }));
+        self.spans.push(Span { from, to: self.leaf_of_node.len(), deep: tree.heights[0] as usize, leaf });
+    }
+}
+
+/// Shows `visit` the leaf of every tree for every row of `x` (m, n): the row, the tree and the leaf. Rows are taken in
+/// groups where trees have heads.
 #[inline(always)]
 pub(super) fn rows<T: Number, N: Packed<T>>(
     nodes: &[N],
     trees: &Walked<T>,
+    in_groups: bool,
     x: &[T],
     n: usize,
     mut visit: impl FnMut(usize, usize, usize),
@@ -45,7 +97,7 @@ pub(super) fn rows<T: Number, N: Packed<T>>(
     let n = n.max(1);
     let m = x.len() / n;
     let mut grouped = m / GROUP * GROUP;
-    if n > MOST_FEATURES {
+    if n > MOST_FEATURES || !in_groups {
         grouped = 0;
     } else if m - grouped >= FEW {
         grouped = m;
@@ -99,9 +151,8 @@ fn block_of_rows<const NAN: bool, T: Number, N: Packed<T>>(
     exits: &mut [[u16; GROUP]],
     mut visit: impl FnMut(usize, usize, usize),
 ) {
-    let isa = Isa::best();
     for (t, (span, head)) in trees.spans.iter().zip(&trees.heads).enumerate() {
-        kernel::exits(isa, &head.sections, columns, n, exits);
+        kernel::exits(trees.isa, &head.sections, columns, n, exits);
         if head.rest == 0 {
             for (row, exit) in exits.as_flattened()[..rows].iter().enumerate() {
                 visit(row, t, span.leaf + usize::from(*exit));

@@ -17,7 +17,7 @@ use crate::backend::native::ops::post::PostTransform;
 use crate::backend::native::trees::{Engine, Forest, Node as ForestNode, Options};
 use crate::backend::native::value::{Data, Value};
 use crate::tensor::shape_text;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, TreeEngine};
 
 pub(super) const GROUP: Group =
     &[("TreeEnsembleClassifier", classifier), ("TreeEnsembleRegressor", regressor), ("TreeEnsemble", tree_ensemble)];
@@ -37,8 +37,7 @@ struct Trees {
     narrow: Option<Engine<f32>>,
     /// The engine for f64 rows, made when the first such rows come.
     wide: OnceLock<Engine<f64>>,
-    /// Whether the votes are needed apart, not only their sums.
-    each_vote: bool,
+    options: Options,
     targets: usize,
     features: usize,
     parameters: usize,
@@ -68,10 +67,12 @@ enum Voted {
 }
 
 impl Trees {
-    fn new(plain: Plain, finish: Finish, voted: Vec<Voted>, keeps_type: bool) -> Result<Self> {
+    fn new(plain: Plain, finish: Finish, voted: Vec<Voted>, keeps_type: bool, engine: TreeEngine) -> Result<Self> {
         let extreme =
             matches!(&finish, Finish::Regression(r) if matches!(r.aggregate, Aggregate::Min | Aggregate::Max));
+        // Votes are kept apart where their sums are not enough.
         let each_vote = extreme || voted.contains(&Voted::Sometimes);
+        let options = Options { engine, each_vote, ..Options::default() };
         fn count<T>(f: &Forest<T>) -> usize {
             f.nodes.len() + f.votes.len()
         }
@@ -80,14 +81,14 @@ impl Trees {
             Plain::F64(f) => (f.targets, f.features(), count(f)),
         };
         let narrow = match &plain {
-            Plain::F32(f) => Some(Engine::new(f, Options { each_vote, ..Options::default() })?),
+            Plain::F32(f) => Some(Engine::new(f, options)?),
             Plain::F64(_) => None,
         };
         let this = Self {
             plain,
             narrow,
             wide: OnceLock::new(),
-            each_vote,
+            options,
             targets,
             features,
             parameters,
@@ -101,18 +102,14 @@ impl Trees {
         Ok(this)
     }
 
-    fn options(&self) -> Options {
-        Options { each_vote: self.each_vote, ..Options::default() }
-    }
-
     /// The engine for f64 rows.
     fn wide(&self) -> Result<&Engine<f64>> {
         if let Some(engine) = self.wide.get() {
             return Ok(engine);
         }
         let engine = match &self.plain {
-            Plain::F32(f) => Engine::new(&f.widened(), self.options())?,
-            Plain::F64(f) => Engine::new(f, self.options())?,
+            Plain::F32(f) => Engine::new(&f.widened(), self.options)?,
+            Plain::F64(f) => Engine::new(f, self.options)?,
         };
         Ok(self.wide.get_or_init(|| engine))
     }
@@ -161,7 +158,7 @@ fn regressor(node: &Node<'_>) -> Result<Box<dyn Op>> {
     check_base(node, &base, n)?;
     let plain =
         if attributes.is_wide() { Plain::F64(attributes.forest(n)?) } else { Plain::F32(attributes.forest(n)?) };
-    regression(plain, aggregate, PostTransform::of(node)?, base, false)
+    regression(plain, aggregate, PostTransform::of(node)?, base, false, node.tree_engine())
 }
 
 fn tree_ensemble(node: &Node<'_>) -> Result<Box<dyn Op>> {
@@ -194,7 +191,7 @@ fn tree_ensemble(node: &Node<'_>) -> Result<Box<dyn Op>> {
     let attributes = ensemble::Attributes::of(node)?;
     let plain =
         if attributes.is_wide() { Plain::F64(attributes.forest(n)?) } else { Plain::F32(attributes.forest(n)?) };
-    regression(plain, aggregate, post, Vec::new(), true)
+    regression(plain, aggregate, post, Vec::new(), true, node.tree_engine())
 }
 
 fn regression(
@@ -203,6 +200,7 @@ fn regression(
     post: PostTransform,
     base: Vec<f64>,
     keeps_type: bool,
+    engine: TreeEngine,
 ) -> Result<Box<dyn Op>> {
     let trees = match &plain {
         Plain::F32(f) => f.roots.len(),
@@ -211,7 +209,7 @@ fn regression(
     // Without base values a target without votes is zero anyhow.
     let votes = if base.is_empty() { Vec::new() } else { plain.voted() };
     let finish = Finish::Regression(Regression { aggregate, post, base, trees });
-    Ok(Box::new(Trees::new(plain, finish, votes, keeps_type)?))
+    Ok(Box::new(Trees::new(plain, finish, votes, keeps_type, engine)?))
 }
 
 fn classifier(node: &Node<'_>) -> Result<Box<dyn Op>> {
@@ -246,7 +244,7 @@ fn classifier(node: &Node<'_>) -> Result<Box<dyn Op>> {
         labels => labels,
     };
     let finish = Finish::Classification { classification, labels, names };
-    Ok(Box::new(Trees::new(plain, finish, votes, false)?))
+    Ok(Box::new(Trees::new(plain, finish, votes, false, node.tree_engine())?))
 }
 
 impl Plain {
@@ -327,7 +325,7 @@ impl Trees {
         sums.resize(count, T::ZERO);
         match &self.finish {
             Finish::Regression(regression) => {
-                if self.each_vote {
+                if self.options.each_vote {
                     let mut voted = vec![false; count];
                     engine.votes(&rows.x, rows.n, |row, vote| {
                         let at = row * k + vote.target as usize;
@@ -344,7 +342,7 @@ impl Trees {
             }
             Finish::Classification { classification, labels, .. } => {
                 let mut winners = cx.buffer::<u32>(m);
-                if self.each_vote {
+                if self.options.each_vote {
                     let mut had = vec![false; count];
                     engine.votes(&rows.x, rows.n, |row, vote| {
                         let at = row * k + vote.target as usize;
@@ -420,6 +418,13 @@ impl Op for Trees {
 
     fn parameters(&self) -> usize {
         self.parameters
+    }
+
+    fn engine(&self) -> Option<String> {
+        match &self.narrow {
+            Some(engine) => Some(engine.describe()),
+            None => self.wide.get().map(Engine::describe),
+        }
     }
 
     fn output_features(&self, output: usize) -> Option<Vec<String>> {

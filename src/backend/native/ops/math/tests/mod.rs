@@ -52,7 +52,12 @@ impl Case {
         let graph = graph("g", infos, [node], initialisers, ys.iter().map(info).collect::<Vec<_>>());
         let opsets = [("".to_owned(), self.opset), (self.domain.to_owned(), 1)];
         let opsets = opsets.into_iter().rev().collect();
-        compile::compile(&Context { opsets, limits: Limits::default(), external: None }, &graph, None, None)
+        compile::compile(
+            &Context { opsets, limits: Limits::default(), external: None, tree_engine: crate::TreeEngine::Auto },
+            &graph,
+            None,
+            None,
+        )
     }
 
     fn outputs(&self, inputs: &[Option<Value<'static>>], outputs: usize) -> Result<Vec<Value<'static>>> {

@@ -1,0 +1,278 @@
+//! Trees whose exits are bytes: all tests asked of many rows at once, over columns of ranks.
+//!
+//! The exits of a tree are numbered so that the smaller child of every node comes first, and a row that goes to the
+//! larger child rules out the exits of the smaller: the first exit that is left is the one that the row reaches. Bits
+//! stand by eights, and a test is asked once for each eight that it concerns, of which there are fewest when the smaller
+//! child is the one to be ruled out. Trees whose levels ask one question each need no more than those.
+
+use std::ops::Range;
+
+use super::columns::{Columns, Question};
+use super::forest::{Forest, Node};
+use super::number::Number;
+use crate::TreeEngine;
+use crate::kernel::{Ask, BYTE, BitTrees, FEWER, Isa, LevelTrees, MANY, MOST_EXITS, MOST_LEVELS, Step};
+
+/// The trees whose exits are found before they are used.
+const TREES: usize = 8;
+
+/// A forest as tests over ranks.
+#[derive(Debug)]
+pub(super) struct ByteTrees<T> {
+    columns: Columns<T>,
+    kind: Kind,
+    isa: Isa,
+    /// The most exits of a tree, rounded up to a power of two.
+    stride: usize,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Bits(BitTrees),
+    Levels(LevelTrees),
+}
+
+/// The exits of `rows` rows from some trees.
+#[derive(Debug)]
+pub(super) struct Exits<'e, const G: usize> {
+    pub(super) first_row: usize,
+    pub(super) rows: usize,
+    pub(super) first_tree: usize,
+    /// A tree's exits of all rows.
+    pub(super) exits: &'e [[u8; G]],
+}
+
+/// Who is told the exits.
+pub(super) trait Sink {
+    fn take<const G: usize>(&mut self, exits: &Exits<'_, G>);
+}
+
+impl<T: Number> ByteTrees<T> {
+    /// The trees of `forest`, and the nodes that the exits are: as many for each tree as [`stride`](Self::stride) says.
+    /// `None` when a tree is too large, or not oblivious where `engine` asks for that.
+    pub(super) fn new<W>(forest: &Forest<T, W>, engine: TreeEngine, isa: Isa) -> Option<(Self, Vec<u32>)> {
+        let (columns, questions) = Columns::new(forest)?;
+        let mut exits = Vec::with_capacity(forest.roots.len());
+        let levels = || {
+            let mut trees = LevelTrees::default();
+            let mut all = Vec::with_capacity(forest.roots.len());
+            for &root in &forest.roots {
+                let (levels, exits) = oblivious(forest, &questions, root)?;
+                trees.push(&levels);
+                all.push(exits);
+            }
+            Some((trees, all))
+        };
+        let kind = match engine {
+            TreeEngine::BitVector => None,
+            _ => levels(),
+        };
+        let kind = match kind {
+            Some((trees, all)) => {
+                exits = all;
+                Kind::Levels(trees)
+            }
+            None if engine == TreeEngine::Oblivious => return None,
+            None => {
+                let mut trees = BitTrees::default();
+                for &root in &forest.roots {
+                    let tree = Grown::tree(forest, &questions, root)?;
+                    let (sections, of_tree) = number(&tree, &questions);
+                    trees.push(sections.iter().map(|s| &**s));
+                    exits.push(of_tree);
+                }
+                Kind::Bits(trees)
+            }
+        };
+        let stride = exits.iter().map(Vec::len).max().unwrap_or(1).next_multiple_of(BYTE).next_power_of_two();
+        let mut origins = Vec::with_capacity(stride * exits.len());
+        for of_tree in &exits {
+            origins.extend_from_slice(of_tree);
+            let last = of_tree.last().copied().unwrap_or(0);
+            origins.resize(origins.len().next_multiple_of(stride), last);
+        }
+        Some((Self { columns, kind, isa, stride }, origins))
+    }
+
+    /// Whether this is faster than trees of tests over the numbers themselves, and why.
+    pub(super) fn verdict(&self, isa: Isa) -> std::result::Result<String, String> {
+        let lanes = isa.bytes();
+        // Vector operations per row: about 3 a test, and a rank is worth some thirty.
+        let (tests, ranks) = self.work();
+        let (here, there) = (3 * tests / lanes + 20 * ranks, 3 * tests * size_of::<T>() / lanes);
+        if self.is_oblivious() {
+            return Ok("every level of a tree asks one question".to_owned());
+        }
+        if here <= there {
+            Ok(format!("at most {} leaves a tree", self.stride))
+        } else {
+            Err("too few tests to be worth ranking the features".to_owned())
+        }
+    }
+
+    /// The exits that every tree has room for: a power of two, at least 8.
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    pub(super) fn is_oblivious(&self) -> bool {
+        matches!(self.kind, Kind::Levels(_))
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.columns.count()
+    }
+
+    /// The tests of all trees, and what filling the columns takes, in ranks per row.
+    pub(super) fn work(&self) -> (usize, usize) {
+        let tests = match &self.kind {
+            Kind::Bits(trees) => trees.asks(),
+            Kind::Levels(trees) => trees.levels(),
+        };
+        (tests, self.columns.work())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let trees = match &self.kind {
+            Kind::Bits(trees) => trees.bytes(),
+            Kind::Levels(trees) => trees.bytes(),
+        };
+        trees + self.columns.bytes()
+    }
+
+    /// Tells `sink` the exits of all rows of `x` (m, n). Every row meets the trees in order.
+    pub(super) fn run(&self, x: &[T], n: usize, sink: &mut impl Sink) {
+        let m = x.len() / n;
+        let mut from = 0;
+        let mut columns = Vec::new();
+        while m - from > 2 * FEWER {
+            let rows = (m - from).min(MANY);
+            let group = &x[from * n..(from + rows) * n];
+            self.group::<MANY>(group, n, from, &mut columns, sink, |trees, columns, exits| match &self.kind {
+                Kind::Bits(all) => all.many(self.isa, trees, columns, exits),
+                Kind::Levels(all) => all.many(self.isa, trees, columns, exits),
+            });
+            from += rows;
+        }
+        let mut columns = Vec::new();
+        while from < m {
+            let rows = (m - from).min(FEWER);
+            let group = &x[from * n..(from + rows) * n];
+            self.group::<FEWER>(group, n, from, &mut columns, sink, |trees, columns, exits| match &self.kind {
+                Kind::Bits(all) => all.fewer(self.isa, trees, columns, exits),
+                Kind::Levels(all) => all.fewer(self.isa, trees, columns, exits),
+            });
+            from += rows;
+        }
+    }
+
+    fn group<const G: usize>(
+        &self,
+        x: &[T],
+        n: usize,
+        first_row: usize,
+        columns: &mut Vec<[i8; G]>,
+        sink: &mut impl Sink,
+        find: impl Fn(Range<usize>, &[[i8; G]], &mut [[u8; G]]),
+    ) {
+        columns.resize(self.columns.count(), [0; G]);
+        self.columns.fill(self.isa, x, n, columns);
+        let mut exits = [[0u8; G]; TREES];
+        let trees = match &self.kind {
+            Kind::Bits(all) => all.len(),
+            Kind::Levels(all) => all.len(),
+        };
+        for first_tree in (0..trees).step_by(TREES) {
+            let range = first_tree..trees.min(first_tree + TREES);
+            let exits = &mut exits[..range.len()];
+            find(range, columns, exits);
+            sink.take(&Exits { first_row, rows: x.len() / n, first_tree, exits });
+        }
+    }
+}
+
+/// A node of a tree written out.
+#[derive(Debug, Clone, Copy)]
+struct Grown {
+    node: u32,
+    /// Where the children stand: rows that pass, rows that fail.
+    children: Option<[usize; 2]>,
+    leaves: usize,
+}
+
+impl Grown {
+    /// The tree below `root`, parents before children; `None` when it has too many leaves.
+    fn tree<T, W>(forest: &Forest<T, W>, questions: &[Option<Question>], root: u32) -> Option<Vec<Self>> {
+        let mut tree = vec![Self { node: root, children: None, leaves: 1 }];
+        let mut at = 0;
+        while at < tree.len() {
+            if let (Node::Branch(_), Some(question)) =
+                (&forest.nodes[tree[at].node as usize], questions[tree[at].node as usize])
+            {
+                // Each branch adds two nodes and one leaf.
+                if tree.len() + 2 > 2 * MOST_EXITS {
+                    return None;
+                }
+                tree[at].children = Some([tree.len(), tree.len() + 1]);
+                tree.extend([question.pass, question.fail].map(|node| Self { node, children: None, leaves: 1 }));
+            }
+            at += 1;
+        }
+        for at in (0..tree.len()).rev() {
+            if let Some([pass, fail]) = tree[at].children {
+                tree[at].leaves = tree[pass].leaves + tree[fail].leaves;
+            }
+        }
+        Some(tree)
+    }
+}
+
+/// The tests of a tree by section, and the nodes that its exits are.
+fn number(tree: &[Grown], questions: &[Option<Question>]) -> (Vec<Vec<Ask>>, Vec<u32>) {
+    let mut sections = vec![Vec::new(); tree[0].leaves.div_ceil(BYTE)];
+    let mut exits = vec![0; tree[0].leaves];
+    let mut stack = vec![(0usize, 0usize)];
+    while let Some((at, from)) = stack.pop() {
+        let Grown { node, children, .. } = tree[at];
+        let (Some([pass, fail]), Some(question)) = (children, questions[node as usize]) else {
+            exits[from] = node;
+            continue;
+        };
+        let pass_first = tree[pass].leaves <= tree[fail].leaves;
+        let (first, second) = if pass_first { (pass, fail) } else { (fail, pass) };
+        let to = from + tree[first].leaves;
+        stack.extend([(second, to), (first, from)]);
+        for (s, section) in sections.iter_mut().enumerate().take(to.div_ceil(BYTE)).skip(from / BYTE) {
+            let [from, to] = [from.max(s * BYTE) - s * BYTE, to.min((s + 1) * BYTE) - s * BYTE];
+            let open = !((u8::MAX >> (BYTE - (to - from))) << from);
+            let Question { column, bound, .. } = question;
+            let (pass, fail) = if pass_first { (u8::MAX, open) } else { (open, u8::MAX) };
+            section.push(Ask { column, bound, pass, fail });
+        }
+    }
+    (sections, exits)
+}
+
+/// The questions of the levels of the tree below `root`, and the nodes that its exits are; `None` when two nodes of a
+/// level ask different questions, or there are too many levels.
+fn oblivious<T, W>(forest: &Forest<T, W>, questions: &[Option<Question>], root: u32) -> Option<(Vec<Step>, Vec<u32>)> {
+    let mut levels = Vec::new();
+    let mut nodes = vec![root];
+    loop {
+        let Some(Question { column, bound, .. }) = questions[nodes[0] as usize] else {
+            let all_leaves = nodes.iter().all(|&n| matches!(forest.nodes[n as usize], Node::Leaf { .. }));
+            return all_leaves.then_some((levels, nodes));
+        };
+        if levels.len() == MOST_LEVELS {
+            return None;
+        }
+        levels.push(Step { column, bound });
+        let mut fails = Vec::with_capacity(nodes.len());
+        for node in &mut nodes {
+            let question = questions[*node as usize].filter(|q| (q.column, q.bound) == (column, bound))?;
+            *node = question.pass;
+            fails.push(question.fail);
+        }
+        nodes.extend(fails);
+    }
+}
