@@ -48,6 +48,8 @@ mod signature;
 #[cfg(feature = "table")]
 pub mod table;
 mod tensor;
+#[cfg(feature = "validate")]
+pub mod validate;
 
 pub use artifact::{Artifact, ArtifactFile, Digest};
 pub use check::Checked;

@@ -9,6 +9,7 @@
 //! | [`tract`] | how networks run, what is rewritten for them |
 //! | [`candle`] | text encoders from Hugging Face directories, networks of your own |
 //! | [`composing`] | models made of models, models built in code, models of your own |
+//! | [`validating`] | suites, slices, intervals, the comparison with an incumbent |
 //! | [`security`] | what a hostile file or request can and can't do |
 
 #[doc = include_str!("inputs.md")]
@@ -34,3 +35,7 @@ pub mod composing {}
 
 #[doc = include_str!("security.md")]
 pub mod security {}
+
+#[cfg(feature = "validate")]
+#[doc = include_str!("validating.md")]
+pub mod validating {}
