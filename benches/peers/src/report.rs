@@ -6,31 +6,46 @@ use serde_json::{Value, json};
 
 use crate::args::Args;
 use crate::case::Case;
-use crate::lane::tract;
 use crate::{Fault, median};
 
 /// The contenders, ours first: the ratios are ours over theirs.
-pub const LANES: [&str; 4] = ["modelberth", "onnxruntime", "scikit-learn", "tract"];
+pub const LANES: [&str; 5] = ["modelberth", "onnxruntime", "its library", "tract", "lleaves"];
 pub const ORT: usize = 1;
+/// The library that fitted the model.
+const LIBRARY: usize = 2;
+const LLEAVES: usize = 4;
+const TRACT: &str = if cfg!(feature = "tract") { "0.23.9" } else { "(left out)" };
 
 const LINEAR_BAR_NS: f64 = 250.0;
 /// Batch size and the most that our time may be of ONNX Runtime's.
 const DIGITS_BARS: [(usize, f64); 3] = [(1, 0.2), (100, 0.6), (10_000, 0.5)];
 const ZOO_BAR: f64 = 0.6;
-/// The most that we may add to a call of tract's: this share of it, or this many nanoseconds.
-const NETS_BAR: f64 = 1.02;
-const NETS_BAR_NS: f64 = 300.0;
-const TRACT: usize = 3;
+/// Model, batch size, peer and the most that our time may be of the peer's.
+const TREES_BARS: [(&str, usize, usize, f64); 15] = [
+    ("lightgbm 100 x 31", 10_000, ORT, 1.0 / 15.0),
+    ("lightgbm 100 x 31", 10_000, LLEAVES, 1.0 / 6.0),
+    ("lightgbm 1000 x 31", 10_000, ORT, 0.1),
+    ("lightgbm 1000 x 31", 10_000, LLEAVES, 0.25),
+    ("xgboost 100, depth 6", 10_000, LIBRARY, 0.5),
+    ("xgboost 1000, depth 6", 10_000, LIBRARY, 0.5),
+    ("lightgbm 100 x 31", 1, ORT, 1.0 / 3.0),
+    ("lightgbm 1000 x 31", 1, ORT, 1.0 / 3.0),
+    ("xgboost 100, depth 6", 1, ORT, 1.0 / 3.0),
+    ("xgboost 1000, depth 6", 1, ORT, 1.0 / 3.0),
+    ("forest 200 x 5000", 10_000, ORT, 0.5),
+    ("catboost 500, depth 6", 10_000, LIBRARY, 1.0),
+    ("lightgbm 1000 x 31", 0, LIBRARY, 1.0),
+    ("xgboost 1000, depth 6", 0, LIBRARY, 1.0),
+    ("catboost 500, depth 6", 0, LIBRARY, 1.0),
+];
 
 /// One model at one batch size.
 pub struct Row {
     pub group: String,
     pub name: String,
     pub batch: usize,
-    /// The backend that our side was told to use.
-    pub backend: Option<String>,
     /// Per contender, the median of each of its turns.
-    pub ns_per_row: [Vec<f64>; 4],
+    pub ns_per_row: [Vec<f64>; LANES.len()],
     /// Our answers are not ONNX Runtime's.
     pub differs: bool,
     pub notes: Vec<String>,
@@ -51,7 +66,6 @@ impl Row {
             group: case.group.clone(),
             name: case.name.clone(),
             batch,
-            backend: case.backend.clone(),
             ns_per_row: Default::default(),
             differs: false,
             notes: Vec::new(),
@@ -69,24 +83,27 @@ impl Row {
         let mut ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
         (!ratios.is_empty()).then(|| median(&mut ratios))
     }
-
-    /// What we add to a call of a contender's, in nanoseconds: the median over the rounds.
-    fn added_ns(&self, lane: usize) -> Option<f64> {
-        let pairs = self.ns_per_row[0].iter().zip(&self.ns_per_row[lane]);
-        let mut added: Vec<f64> = pairs.map(|(ours, theirs)| (ours - theirs) * self.batch as f64).collect();
-        (!added.is_empty()).then(|| median(&mut added))
-    }
 }
 
 pub fn heading(args: &Args, ort: &str, sklearn: &str) {
-    println!("onnxruntime {ort} (C API), scikit-learn {sklearn}, tract {}", tract::VERSION);
+    println!("onnxruntime {ort} (C API), {sklearn}, tract {}", TRACT);
     println!("one thread each, {} turns of {} s, taken in rotation; ns per row, medians", args.rounds, args.seconds);
     println!();
     println!(
-        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} | {:>7} {:>8} {:>7}",
-        "model", "batch", LANES[0], LANES[1], LANES[2], LANES[3], "/ ort", "/ sklearn", "/ tract"
+        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} {:>11} | {:>7} {:>9} {:>7} {:>9}",
+        "model",
+        "batch",
+        LANES[0],
+        LANES[1],
+        LANES[2],
+        LANES[3],
+        LANES[4],
+        "/ ort",
+        "/ library",
+        "/ tract",
+        "/ lleaves"
     );
-    println!("{}", "-".repeat(132));
+    println!("{}", "-".repeat(155));
 }
 
 pub fn line(row: &Row) {
@@ -94,16 +111,18 @@ pub fn line(row: &Row) {
     let ratio = |lane| row.ratio(lane).map_or("-".to_owned(), |ratio| format!("{ratio:.3}"));
     let mark = if row.notes.is_empty() { "" } else { " *" };
     println!(
-        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} | {:>7} {:>9} {:>7}{mark}",
+        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} {:>11} | {:>7} {:>9} {:>7} {:>9}{mark}",
         row.name,
         row.batch,
         ns(0),
         ns(1),
         ns(2),
         ns(3),
+        ns(4),
         ratio(1),
         ratio(2),
-        ratio(3)
+        ratio(3),
+        ratio(4)
     );
 }
 
@@ -123,13 +142,12 @@ pub fn bars(rows: &[Row]) -> Vec<Bar> {
             );
         }
     }
-    for row in rows.iter().filter(|row| row.group == "nets" && row.backend.as_deref() == Some("tract")) {
-        let Some(added) = row.added_ns(TRACT) else { continue };
-        let what = format!("{} at {}, over raw tract", row.name, row.batch);
-        let mut bar = Bar::new(what, NETS_BAR, row.ratio(TRACT), "x");
-        bar.met |= added <= NETS_BAR_NS;
-        bar.remark = format!("{added:+.0} ns a call, {NETS_BAR_NS} are allowed");
-        bars.push(bar);
+    for (name, batch, peer, limit) in TREES_BARS {
+        if let Some(row) = rows.iter().find(|row| row.name == name && row.batch == batch) {
+            let what = if batch == 0 { "loading".to_owned() } else { format!("batch {batch}") };
+            let what = format!("{name}, {what}, against {}", LANES[peer]);
+            bars.push(Bar::new(what, limit, row.ratio(peer), "x"));
+        }
     }
     let zoo: Vec<&Row> = rows.iter().filter(|row| row.group == "zoo" && row.ns(ORT).is_some()).collect();
     if !zoo.is_empty() {
@@ -227,7 +245,7 @@ pub fn write_json(path: &Path, args: &Args, ort: &str, sklearn: &str, rows: &[Ro
         })
     };
     let all = json!({
-        "versions": { "onnxruntime": ort, "scikit-learn": sklearn, "tract": tract::VERSION },
+        "versions": { "onnxruntime": ort, "python": sklearn, "tract": TRACT },
         "threads": 1,
         "rounds": args.rounds,
         "seconds": args.seconds,
