@@ -1,6 +1,6 @@
 """Fit and export what is measured, and write every input pool in one plain form.
 
-usage: export.py OUT [--zoo DIR] [--nets DIR] [--groups linear,digits,zoo,nets,trees]
+usage: export.py OUT [--zoo DIR] [--groups linear,digits,zoo,trees]
 
 OUT/cases.json lists the cases. Each has a model file and its inputs: numbers as raw little-endian bytes,
 strings as a JSON list, row-major, rows along the first axis. OUT/NAME.pkl says to python_peer.py how the library
@@ -23,7 +23,6 @@ ZOO_BATCH = 1_000
 TREE_FEATURES = 28
 TREE_ROWS = 40_000
 TREE_BATCHES = [1, 100, 10_000, 0]
-NETS_BATCHES = [1, 32]
 KINDS = {
     onnx.TensorProto.FLOAT: ("f32", np.float32),
     onnx.TensorProto.DOUBLE: ("f64", np.float64),
@@ -32,7 +31,7 @@ KINDS = {
 }
 
 
-def write_case(out, name, group, batches, model_path, columns, estimator=None, backend=None, onnx_path=None, peers=None):
+def write_case(out, name, group, batches, model_path, columns, estimator=None, onnx_path=None, peers=None):
     """`columns`: one (input name, kind, array (rows, ...)) per model input, in the model's order. `peers`: by key of the
     case, what python_peer.py is to load and from which file."""
     inputs = []
@@ -58,7 +57,6 @@ def write_case(out, name, group, batches, model_path, columns, estimator=None, b
         "group": group,
         "batches": batches,
         "model": str(model_path),
-        "backend": backend,
         "inputs": inputs,
         "onnx": str(onnx_path or model_path),
         **pickles,
@@ -242,27 +240,16 @@ def trees(out):
     yield case("forest 200 x 5000", [1, 100, 10_000], path, path, {})
 
 
-def nets(out, folder):
-    """Each network twice: as the loader chooses, and through tract."""
-    for path in sorted(folder.glob("*.onnx")):
-        columns = list(zoo_columns(path))
-        yield write_case(out, path.stem, "nets", NETS_BATCHES, path.resolve(), columns)
-        yield write_case(out, f"{path.stem} (tract)", "nets", NETS_BATCHES, path.resolve(), columns, backend="tract")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--zoo", type=pathlib.Path)
-    parser.add_argument("--nets", type=pathlib.Path)
-    parser.add_argument("--groups", default="linear,digits,zoo,nets,trees")
+    parser.add_argument("--groups", default="linear,digits,zoo,trees")
     args = parser.parse_args()
     groups = args.groups.split(",")
     cases = list(fitted(args.out, groups)) if {"linear", "digits"} & set(groups) else []
     if args.zoo and "zoo" in groups:
         cases += zoo(args.out, args.zoo)
-    if args.nets and "nets" in groups:
-        cases += nets(args.out, args.nets)
     if "trees" in groups:
         cases += trees(args.out)
     (args.out / "cases.json").write_text(json.dumps(cases, indent=1))

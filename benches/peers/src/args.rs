@@ -12,9 +12,7 @@ usage: benches/peers/run [options]
 
   --zoo DIR        models to run at batch 1000: NAME.onnx with NAME.npz (in:* arrays) or NAME.csv
                    (default: tests/data/zoo of this repository, where it is there)
-  --nets DIR       networks to run at batch 1 and 32: NAME.onnx with NAME.npz (in:* arrays)
-                   (default: tests/data/nets of this repository, where it is there)
-  --only GROUPS    some of linear,digits,zoo,nets,trees (default: all)
+  --only GROUPS    some of linear,digits,zoo,trees (default: all)
   --models DIR     the models that an earlier run left in DIR; without any there, they are made and left there
   --filter TEXT    only models whose name holds TEXT
   --seconds S      length of one contender's turn (default 0.3)
@@ -29,7 +27,6 @@ usage: benches/peers/run [options]
 #[derive(Debug)]
 pub struct Args {
     pub zoo: Option<PathBuf>,
-    pub nets: Option<PathBuf>,
     pub groups: String,
     pub models: Option<PathBuf>,
     pub filter: String,
@@ -45,8 +42,7 @@ pub struct Args {
 pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fault> {
     let mut args = Args {
         zoo: None,
-        nets: None,
-        groups: "linear,digits,zoo,nets,trees".to_owned(),
+        groups: "linear,digits,zoo,trees".to_owned(),
         models: None,
         filter: String::new(),
         seconds: 0.3,
@@ -60,7 +56,6 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fa
         let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
         match word.as_str() {
             "--zoo" => args.zoo = Some(value()?.into()),
-            "--nets" => args.nets = Some(value()?.into()),
             "--only" => args.groups = value()?,
             "--models" => args.models = Some(value()?.into()),
             "--filter" => args.filter = value()?,
@@ -75,7 +70,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fa
         }
     }
     for group in args.groups.split(',') {
-        if !["linear", "digits", "zoo", "nets"].contains(&group) {
+        if !["linear", "digits", "zoo"].contains(&group) {
             return Err(format!("--only: no such group: {group}").into());
         }
     }
@@ -85,13 +80,9 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fa
     if args.ort.as_os_str().is_empty() {
         return Err("ONNX Runtime's library is not known: give --ort FILE or set ORT_DYLIB_PATH".into());
     }
-    for (folder, default) in [
-        (&mut args.zoo, concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/zoo")),
-        (&mut args.nets, concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/nets")),
-    ] {
-        if folder.is_none() {
-            *folder = Some(PathBuf::from(default)).filter(|default| default.is_dir());
-        }
+    if args.zoo.is_none() {
+        let default = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/zoo"));
+        args.zoo = default.is_dir().then_some(default);
     }
     Ok(Some(args))
 }

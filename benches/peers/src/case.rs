@@ -28,8 +28,6 @@ pub struct Case {
     pub model: PathBuf,
     /// The same model as an ONNX graph.
     pub onnx: PathBuf,
-    /// The backend that our side is to use; its own choice where none is named.
-    pub backend: Option<String>,
     pub inputs: Vec<Input>,
     /// The library that fitted the model, as a pickle for the Python side, where it is timed.
     pub fitted: Option<PathBuf>,
@@ -81,7 +79,6 @@ fn case(value: &Value) -> Result<Case, Fault> {
         group: text(value, "group")?,
         batches: numbers(value, "batches")?,
         model: text(value, "model")?.into(),
-        backend: value["backend"].as_str().map(str::to_owned),
         inputs: value["inputs"]
             .as_array()
             .ok_or("a case without inputs")?

@@ -114,7 +114,7 @@ fn real(
         for (row, values) in values.chunks_mut(inner).enumerate() {
             let (o, i) = (row / along, row % along);
             for (j, v) in values.iter_mut().enumerate() {
-                let at = if block == 0 { i } else { (o * blocks + i / block) * inner + j };
+                let at = i.checked_div(block).map_or(i, |block| (o * blocks + block) * inner + j);
                 *v = (*v - zeros[at]) * scales[at];
             }
         }
