@@ -6,6 +6,8 @@ mod declared;
 mod file;
 #[cfg(any(feature = "native", feature = "tract"))]
 mod inline;
+#[cfg(all(feature = "native", feature = "tract"))]
+pub(crate) mod mixed;
 #[cfg(feature = "native")]
 pub(crate) mod native;
 #[cfg(feature = "tract")]

@@ -103,7 +103,8 @@ fn both((before, why): (Backend, Error), backend: Backend, error: Error) -> Erro
 /// Loads models, with options.
 ///
 /// The format is read from the content, not from the file's extension. Without a [`backend`](Self::backend), the
-/// first enabled one that takes the model is used, in the order of [`Backend::ALL`]; `describe()` says which and why.
+/// first enabled one that takes the model is used, in the order of [`Backend::ALL`]; an ONNX graph that none takes whole
+/// is cut between `native` and `tract` where that can be done. `describe()` says which and why.
 ///
 /// ```no_run
 /// use modelberth::{Limits, Loader};
@@ -241,6 +242,16 @@ impl Loader {
                 (Err(error), None) if error.kind() == ErrorKind::Unsupported => refusal = Some((backend, error)),
                 (Err(error), None) => return Err(error),
                 (Err(error), Some(before)) => refusal = Some((backend, both(before, backend, error))),
+            }
+        }
+        #[cfg(all(feature = "native", feature = "tract"))]
+        if let (None, Some((_, why))) = (self.backend, &refusal)
+            && why.kind() == ErrorKind::Unsupported
+        {
+            let reason = format!("no backend takes the graph whole, so it is cut between them: {}", whole(why));
+            match crate::backend::mixed::load(source, self, reason) {
+                Err(error) if error.kind() == ErrorKind::Unsupported => {}
+                done => return done,
             }
         }
         Err(match refusal {

@@ -12,6 +12,9 @@ const MAX_NESTING: usize = 8;
 /// exponentially many.
 const MAX_PARTS: usize = 1024;
 
+/// From this many bytes on a file is not kept in memory beside the model that was made of it.
+const LARGE_BYTES: usize = 8 << 20;
+
 /// The bytes of a model's main file, and where the others would be.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
@@ -21,6 +24,8 @@ pub(crate) struct Source {
     pub(crate) bytes: Arc<[u8]>,
     /// The directory that other files of the model are confined to; none when it came from memory.
     pub(crate) directory: Option<PathBuf>,
+    /// Where the content was read; none when it came from memory.
+    path: Option<PathBuf>,
     /// The other files, when they are in memory.
     beside: Option<Beside>,
     nesting: usize,
@@ -57,7 +62,13 @@ impl Source {
         let bytes = std::fs::read(path).map_err(|e| Error::from(e).model(&shown))?;
         let name = path.file_name().map_or_else(|| shown.clone(), |n| n.to_string_lossy().into_owned());
         let directory = path.parent().map(|p| if p.as_os_str().is_empty() { PathBuf::from(".") } else { p.to_owned() });
-        Ok(Self { directory, ..Self::bare(name, bytes.into()) })
+        Ok(Self { directory, path: Some(path.to_owned()), ..Self::bare(name, bytes.into()) })
+    }
+
+    /// Other content in the place of this file, with the same files beside it.
+    #[cfg(all(feature = "native", feature = "tract"))]
+    pub(crate) fn with_bytes(&self, bytes: Vec<u8>) -> Self {
+        Self { bytes: bytes.into(), path: None, ..self.clone() }
     }
 
     pub(crate) fn memory(name: &str, bytes: Arc<[u8]>, limits: &Limits) -> Result<Self> {
@@ -71,7 +82,7 @@ impl Source {
     }
 
     fn bare(name: String, bytes: Arc<[u8]>) -> Self {
-        Self { name, bytes, directory: None, beside: None, nesting: 0, parts: Arc::default() }
+        Self { name, bytes, directory: None, path: None, beside: None, nesting: 0, parts: Arc::default() }
     }
 
     /// The main file of an artifact, with the others beside it.
@@ -154,6 +165,19 @@ impl Source {
             (Some(Beside { files, base }), _) => Some(ExternalData::in_memory(Arc::clone(files), base)),
             (None, Some(directory)) => Some(ExternalData::new(directory)),
             (None, None) => None,
+        }
+    }
+
+    /// The main file as part of this model's artifact: in memory, or where it was read when it is large.
+    #[cfg_attr(not(any(feature = "native", feature = "tract")), allow(dead_code, reason = "for backends"))]
+    pub(crate) fn main_file(&self) -> ArtifactFile {
+        match &self.path {
+            Some(path) if self.bytes.len() >= LARGE_BYTES => {
+                let location = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                let digest = crate::Digest::of(&self.bytes);
+                ArtifactFile::on_disk(self.name.as_str(), location, digest, self.bytes.len() as u64)
+            }
+            _ => ArtifactFile::in_memory(self.name.as_str(), Arc::clone(&self.bytes)),
         }
     }
 
