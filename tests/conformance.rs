@@ -194,3 +194,67 @@ fn the_zoo() {
 fn the_second_zoo() {
     zoo("zoo2", 48);
 }
+
+/// Every output that a booster has.
+fn outputs_of(model: &dyn Model) -> Vec<&'static str> {
+    let classifier = model.signature().output("label").is_some();
+    let first: &[&str] = if classifier { &["probabilities", "label"] } else { &["prediction"] };
+    [first, &["contributions", "raw", "leaf"]].concat()
+}
+
+/// Holds a booster to the suite as it loads by itself, and with all its outputs on two threads.
+fn booster(name: &str, bytes: &[u8], samples: &Tensors<'_>) -> Result<(), String> {
+    let wrong = |e: modelberth::Error| e.to_string();
+    let plain = Loader::new();
+    let model = plain.load_bytes(name, bytes).map_err(wrong)?;
+    let outputs = outputs_of(&*model);
+    let mut loader = plain.clone().outputs(outputs.iter().copied()).threads(2);
+    if loader.load_bytes(name, bytes).is_err() {
+        // Linear models have no leaves, and trees with linear leaves no contributions.
+        let fewer = outputs.iter().copied().filter(|o| *o != "leaf" && *o != "contributions");
+        loader = plain.clone().outputs(fewer);
+    }
+    for loader in [plain, loader] {
+        let model = loader.load_bytes(name, bytes).map_err(wrong)?;
+        let options = Options::new().samples(samples.as_view().into_owned()).large_rows(1000).loader(loader);
+        check(&*model, &options).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn boosters_of_the_zoo() {
+    let (mut count, mut wrong) = (0, Vec::new());
+    for entry in fs::read_dir(data("zoo")).unwrap() {
+        let path = entry.unwrap().path();
+        let own = path.extension().is_some_and(|e| e == "json" || e == "ubj" || e == "txt");
+        if !own || !path.with_extension("npz").exists() {
+            continue;
+        }
+        count += 1;
+        let golden = read_npz(&fs::read(path.with_extension("npz")).unwrap()).unwrap();
+        let x = golden.tensor("in:x").unwrap();
+        let x = if x.dtype() == modelberth::DType::F64 { x.as_view() } else { x.cast(modelberth::DType::F32).unwrap() };
+        let samples = Tensors::one("x", x.rows(0..20).unwrap().into_owned());
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if let Err(e) = booster(&name, &fs::read(&path).unwrap(), &samples) {
+            wrong.push(format!("{name}: {e}"));
+        }
+    }
+    assert!(count >= 7, "only {count} boosters were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn xgboost_of_every_kind() {
+    let archive = read_npz(&fs::read(data("boosters/xgboost.npz")).unwrap()).unwrap();
+    let cases = ["multi_softmax", "base_hinge", "dart_multi", "linear_multi", "early", "vectors", "labels", "deep"];
+    for case in cases.into_iter().chain(["one_leaf", "categories_one_hot", "categories_sets"]) {
+        let own = archive.tensor(&format!("{case}/x"));
+        let x = own.unwrap_or_else(|_| archive.tensor("x").unwrap());
+        let m = x.shape()[0];
+        let samples = Tensors::one("x", x.rows(m - 20..m).unwrap().into_owned());
+        let bytes: Vec<u8> = archive.get::<u8>(&format!("{case}/model")).unwrap().iter().copied().collect();
+        booster(case, &bytes, &samples).unwrap_or_else(|e| panic!("{case}: {e}"));
+    }
+}

@@ -8,7 +8,7 @@ mod tensors;
 mod text;
 mod wire;
 
-pub use models::{Promise, exercise, loader, model, operators};
+pub use models::{Promise, booster, exercise, loader, model, operators};
 pub use random::Random;
 pub use tensors::{Bytes, conforming, hostile};
 pub use text::mutate_lines;

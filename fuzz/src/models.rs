@@ -126,3 +126,15 @@ fn one_row(model: &dyn Model, inputs: &Tensors<'_>) {
     }
     let _ = model.predict(&row);
 }
+
+/// Loads a booster's own file with one choice of outputs after another, and puts what loads to work on the end of `bytes`.
+pub fn booster(file: &[u8], bytes: &[u8]) {
+    let tail = &bytes[bytes.len() - bytes.len().min(256)..];
+    let Ok(model) = loader().load_bytes("fuzzed", file) else { return };
+    exercise(&*model, &mut Bytes::new(tail), Promise::Whole);
+    for output in ["raw", "leaf", "contributions"] {
+        if let Ok(model) = loader().outputs([output]).load_bytes("fuzzed", file) {
+            exercise(&*model, &mut Bytes::new(tail), Promise::Whole);
+        }
+    }
+}

@@ -1,4 +1,4 @@
-use super::exp::{exp_f32, logistic_f32};
+use super::exp::{exp_f32, exp_f64, logistic_f32};
 use super::*;
 
 /// Distance in units of the last place.
@@ -19,6 +19,24 @@ fn exp_is_within_two_ulps_everywhere() {
         }
     }
     assert!(worst.0 <= 2, "{} ulps at {:e}", worst.0, worst.1);
+}
+
+#[test]
+fn exp_of_f64_is_within_three_ulps_everywhere() {
+    // The library's own is within one ulp.
+    let ulps = |a: f64, b: f64| if a == b { 0 } else { (a.to_bits() as i64).abs_diff(b.to_bits() as i64) };
+    let steps = (0..1_000_000).map(|i| -750.0 + 1.47e-3 * f64::from(i));
+    let small = (0..2_000).flat_map(|i| [2f64.powi(-i / 2) * 1.1, -(2f64.powi(-i / 2)) * 1.3]);
+    let mut worst = (0, 0.0);
+    for x in steps.chain(small) {
+        let far = ulps(exp_f64::<true>(x), x.exp()).max(ulps(exp_f64::<false>(x), x.exp()));
+        if far > worst.0 {
+            worst = (far, x);
+        }
+    }
+    assert!(worst.0 <= 3, "{} ulps at {:e}", worst.0, worst.1);
+    assert!(exp_f64::<true>(f64::NAN).is_nan() && exp_f64::<false>(f64::NAN).is_nan());
+    assert_eq!((exp_f64::<true>(f64::INFINITY), exp_f64::<true>(f64::NEG_INFINITY)), (f64::INFINITY, 0.0));
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl CsvSource {
                 }
             }
         }
-        let mut inputs = Assembler::new(signature, &columns, allow_extra)?;
+        let mut inputs = Assembler::new(signature, &columns, |_| true, allow_extra)?;
         let headless = inputs.by_position() && is_data(&columns);
         if headless {
             columns = (0..columns.len()).map(|i| i.to_string()).collect();

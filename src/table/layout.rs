@@ -1,13 +1,22 @@
 //! Which column of a table goes to which place of which input.
 
-use super::value::{Scalar, Sink, sink};
-use crate::{Dim, Error, ErrorKind, Result, Signature, TensorSpec, Tensors};
+use super::value::{Scalar, Sink, sink, texts};
+use crate::{DType, Dim, Error, ErrorKind, Result, Signature, TensorSpec, Tensors};
 
 /// One input and the table columns that fill its last axis, in order.
 #[derive(Debug)]
 struct InputPlan {
     spec: TensorSpec,
     columns: Vec<usize>,
+}
+
+impl InputPlan {
+    /// Where its elements go. What a model takes as text as well as in numbers is given as text where any of its columns
+    /// is text: only the model knows which numbers its categories are.
+    fn sink(&self, is_text: impl Fn(usize) -> bool) -> Box<dyn Sink> {
+        let either = self.spec.dtype() != DType::String && self.spec.dtypes().contains(&DType::String);
+        if either && self.columns.iter().any(|&c| is_text(c)) { texts() } else { sink(self.spec.dtype()) }
+    }
 }
 
 /// How the columns of a table become inputs, with the elements gathered so far.
@@ -19,8 +28,13 @@ pub(super) struct Assembler {
 }
 
 impl Assembler {
-    /// Matches `columns`, the columns of a table, with the inputs of `signature`.
-    pub(super) fn new(signature: &Signature, columns: &[String], allow_extra: bool) -> Result<Self> {
+    /// Matches `columns`, the columns of a table, with the inputs of `signature`; `is_text` says which hold text.
+    pub(super) fn new(
+        signature: &Signature,
+        columns: &[String],
+        is_text: impl Fn(usize) -> bool,
+        allow_extra: bool,
+    ) -> Result<Self> {
         let widths: Vec<Width> = signature.inputs().iter().map(Width::of).collect::<Result<_>>()?;
         let (plans, by_position) = match signature.inputs() {
             [] => (Vec::new(), false),
@@ -59,7 +73,7 @@ impl Assembler {
                 format!("the table has columns that the model does not take: {}; drop them{hint}", list(&extra)),
             ));
         }
-        let sinks = plans.iter().map(|p| sink(p.spec.dtype())).collect();
+        let sinks = plans.iter().map(|p| p.sink(&is_text)).collect();
         Ok(Self { inputs: plans, sinks, names: columns.to_vec(), by_position })
     }
 

@@ -40,7 +40,12 @@ impl ParquetSource {
             let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
             let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(bad)?;
             let columns: Vec<String> = builder.schema().fields().iter().map(|f| f.name().clone()).collect();
-            let inputs = Assembler::new(signature, &columns, allow_extra)?;
+            let is_text = |column: usize| {
+                use DataType::{Binary, BinaryView, LargeBinary, LargeUtf8, Utf8, Utf8View};
+                let of_column = builder.schema().field(column).data_type();
+                matches!(of_column, Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView)
+            };
+            let inputs = Assembler::new(signature, &columns, is_text, allow_extra)?;
             let projected = inputs.needed();
             let total = builder.metadata().file_metadata().num_rows();
             let mask = ProjectionMask::roots(builder.parquet_schema(), projected.iter().copied());

@@ -236,6 +236,53 @@ impl<T: Cell> Sink for Elements<T> {
     }
 }
 
+/// Text of whatever a cell holds: numbers in their shortest form, nothing for what is missing.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Texts(Vec<String>);
+
+impl Texts {
+    fn of(cell: Scalar<'_>) -> String {
+        match cell {
+            Scalar::Text(text) => text.to_string(),
+            Scalar::Int(i) => i.to_string(),
+            Scalar::Uint(u) => u.to_string(),
+            Scalar::Bool(b) => b.to_string(),
+            Scalar::Float(f) if f.is_nan() => String::new(),
+            Scalar::Float(f) => f.to_string(),
+            Scalar::Missing => String::new(),
+        }
+    }
+}
+
+impl Sink for Texts {
+    fn dtype(&self) -> DType {
+        DType::String
+    }
+
+    fn grow(&mut self, count: usize) {
+        self.0.resize(self.0.len() + count, String::new());
+    }
+
+    fn put(&mut self, at: usize, cell: Scalar<'_>) -> Result<(), Refusal> {
+        self.0[at] = Self::of(cell);
+        Ok(())
+    }
+
+    fn push(&mut self, cell: Scalar<'_>) -> Result<(), Refusal> {
+        self.0.push(Self::of(cell));
+        Ok(())
+    }
+
+    fn take(&mut self, shape: &[usize]) -> Result<Tensor<'static>> {
+        Tensor::from_vec(shape, std::mem::take(&mut self.0))
+    }
+}
+
+/// An empty sink for text of any cells.
+pub(super) fn texts() -> Box<dyn Sink> {
+    Box::new(Texts::default())
+}
+
 /// An empty sink for elements of `dtype`.
 pub(super) fn sink(dtype: DType) -> Box<dyn Sink> {
     fn of<T: Cell>() -> Box<dyn Sink> {

@@ -257,14 +257,14 @@ impl NativeModel {
     }
 
     fn run_threads(&self, values: &[Value<'_>], m: usize, block: usize) -> Result<Vec<Value<'static>>> {
-        let mut done = self.pool.split(m, |range| self.run_blocks(values, range, block))?;
+        let mut done = self.pool.split(m, |range| Ok((range.len(), self.run_blocks(values, range, block)?)))?;
         if done.len() == 1 {
             return Ok(done.pop().expect("the list was seen to hold one").1);
         }
         let mut joined = Joined::new(m);
         let mut cx = Scratch::default();
-        for (range, part) in done {
-            joined.add(part, range.len(), &mut cx)?;
+        for (rows, part) in done {
+            joined.add(part, rows, &mut cx)?;
         }
         Ok(joined.finish())
     }

@@ -34,14 +34,14 @@ impl Pool {
     pub(super) fn split<R: Send>(
         &self,
         m: usize,
-        work: impl Fn(Range<usize>) -> Result<R> + Sync,
-    ) -> Result<Vec<(Range<usize>, R)>> {
+        work: impl Fn(Range<usize>) -> Result<R> + Send + Sync,
+    ) -> Result<Vec<R>> {
         use rayon::iter::{IntoParallelIterator, ParallelIterator};
         let Some(pool) = self.0.as_ref().filter(|_| m >= 2 * ROWS_PER_THREAD) else {
-            return Ok(vec![(0..m, work(0..m)?)]);
+            return Ok(vec![work(0..m)?]);
         };
         let parts = pool.current_num_threads().min(m / ROWS_PER_THREAD);
         let ranges: Vec<Range<usize>> = (0..parts).map(|i| m * i / parts..m * (i + 1) / parts).collect();
-        pool.install(|| ranges.into_par_iter().map(|range| Ok((range.clone(), work(range)?))).collect())
+        pool.install(|| ranges.into_par_iter().map(work).collect())
     }
 }

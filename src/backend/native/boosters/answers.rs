@@ -207,33 +207,37 @@ impl<W: Answer> Elements<W> {
 
 /// The labels that margins (m, targets) and what the link made of them decide on.
 pub(super) fn labels<W: Answer>(task: &Task, margins: &[W], linked: &[W]) -> Elements<W> {
-    let (labels, classes): (&Labels, Vec<usize>) = match task {
-        Task::Binary { labels, cut } => {
-            let (from, cut) = match *cut {
+    match *task {
+        Task::Binary { ref labels, cut } => {
+            let (from, cut) = match cut {
                 Cut::Probability(cut) => (linked, W::from_f64(cut)),
                 Cut::Margin(cut) => (margins, W::from_f64(cut)),
             };
-            (labels, from.iter().map(|x| usize::from(*x > cut)).collect())
+            named(labels, from.iter().map(|x| usize::from(*x > cut)))
         }
-        Task::Multiclass { labels, cut } => {
+        Task::Multiclass { ref labels, cut } => {
             let from = if matches!(cut, Cut::Probability(_)) { linked } else { margins };
-            (labels, from.chunks_exact(labels.len().max(1)).map(argmax).collect())
+            named(labels, from.chunks_exact(labels.len().max(1)).map(argmax))
         }
         Task::Multilabel { cut, .. } => {
-            let (from, cut) = match *cut {
+            let (from, cut) = match cut {
                 Cut::Probability(cut) => (linked, W::from_f64(cut)),
                 Cut::Margin(cut) => (margins, W::from_f64(cut)),
             };
-            return Elements::I64(from.iter().map(|x| i64::from(*x > cut)).collect());
+            Elements::I64(from.iter().map(|x| i64::from(*x > cut)).collect())
         }
         Task::Regression => unreachable!("only a classifier has the output `label`"),
-    };
+    }
+}
+
+/// The labels of classes.
+fn named<W>(labels: &Labels, classes: impl Iterator<Item = usize>) -> Elements<W> {
     match labels {
-        Labels::Count(_) => Elements::I64(classes.into_iter().map(|c| c as i64).collect()),
-        Labels::Ints(of) => Elements::I64(classes.into_iter().map(|c| of[c]).collect()),
-        Labels::Floats(of) => Elements::F64(classes.into_iter().map(|c| of[c]).collect()),
-        Labels::Bools(of) => Elements::Bools(classes.into_iter().map(|c| of[c]).collect()),
-        Labels::Texts(of) => Elements::Texts(classes.into_iter().map(|c| of[c].clone()).collect()),
+        Labels::Count(_) => Elements::I64(classes.map(|c| c as i64).collect()),
+        Labels::Ints(of) => Elements::I64(classes.map(|c| of[c]).collect()),
+        Labels::Floats(of) => Elements::F64(classes.map(|c| of[c]).collect()),
+        Labels::Bools(of) => Elements::Bools(classes.map(|c| of[c]).collect()),
+        Labels::Texts(of) => Elements::Texts(classes.map(|c| of[c].clone()).collect()),
     }
 }
 

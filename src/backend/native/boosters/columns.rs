@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::booster::{Features, Input};
-use super::rows::{Compared, Given, Rows, Table, codes};
+use super::rows::{Codes, Compared, Given, Rows, Table};
 use crate::backend::native::trees::Number;
 use crate::{Csr, Result};
 
@@ -37,7 +37,7 @@ pub(crate) enum Missing {
 
 impl Missing {
     #[inline(always)]
-    fn apply<T: Number>(self, x: T) -> T {
+    pub(super) fn apply<T: Number>(self, x: T) -> T {
         let next_to_zero = || x.to_f64().abs() <= f64::from(NEXT_TO_ZERO);
         match self {
             Self::NanIsZero if x.is_nan() => T::ZERO,
@@ -75,10 +75,13 @@ pub(super) struct Feed {
     /// The columns in the order of their features, which is how sparse rows are met.
     order: Vec<u32>,
     absent: f64,
+    codes: Codes,
+    /// The number of columns of the second input.
+    text: usize,
 }
 
 impl Feed {
-    pub(super) fn new(input: Input, absent: f64) -> Self {
+    pub(super) fn new(input: Input, features: &Features, absent: f64) -> Self {
         let (width, direct, order) = match &input {
             Input::Stage(stage) => (stage.sources().len(), false, Vec::new()),
             Input::Columns(columns) => {
@@ -88,7 +91,7 @@ impl Feed {
                 (columns.len(), direct, order)
             }
         };
-        Self { input, width, direct, order, absent }
+        Self { input, width, direct, order, absent, codes: Codes::new(features), text: features.text.len() }
     }
 
     /// The number of columns that are made.
@@ -109,7 +112,7 @@ impl Feed {
         self.direct
     }
 
-    /// The columns of the rows `from..to`, in `columns`, which is emptied first.
+    /// The columns of the rows `from..to` of `n` features, in `columns`, which is emptied first.
     ///
     /// # Errors
     /// For text that has no meaning, and what a [`Stage`] says.
@@ -117,18 +120,17 @@ impl Feed {
         &self,
         Table { x: given, text }: Table<'_>,
         (from, to): (usize, usize),
-        features: &Features,
+        n: usize,
         columns: &mut Vec<T>,
     ) -> Result<()> {
         columns.clear();
-        let n = features.count;
         match (given, &self.input) {
             (Given::Dense(rows), Input::Columns(_)) => match rows.slice(from, to, n) {
                 Rows::F32(x) => self.pick(x, n, columns),
                 Rows::F64(x) => self.pick(x, n, columns),
                 Rows::Text(text) => {
                     let mut numbers = Vec::new();
-                    codes(text, features, from, &mut numbers)?;
+                    self.codes.read(text, from, &mut numbers)?;
                     self.pick(&numbers, n, columns);
                 }
             },
@@ -145,7 +147,7 @@ impl Feed {
                     Some(row) => e.row(row + from as u64),
                     None => e,
                 };
-                let k = features.text.len();
+                let k = self.text;
                 stage.fill(rows, n, &text[from * k..to * k], &mut made).map_err(located)?;
                 columns.extend(made.into_iter().map(T::of));
             }

@@ -1,7 +1,8 @@
 //! The boosters' own files.
 //!
-//! A reader ([`lightgbm`], [`xgboost`], ...) writes down what its file says as a [`Booster`], the form that all share: features, the
-//! [`Input`] that makes the columns which trees compare, a [`Scorer`] that sums over them, and what the sums become.
+//! A reader ([`lightgbm`], [`xgboost`], ...) writes down what its file says as a [`Booster`], the form that all share:
+//! features, the [`Input`] that makes the columns which trees compare, a [`Scorer`] that sums over them, and what the sums
+//! become.
 //! [`model`] scores rows with it: [`columns`] are filled a block at a time, [`score`] sums, [`link`] transforms and
 //! [`answers`] gives what was asked for. [`shap`] takes a sum apart into what each feature contributed.
 
@@ -9,6 +10,7 @@ mod answers;
 mod booster;
 mod catboost;
 mod columns;
+mod compact;
 mod lightgbm;
 mod link;
 mod model;

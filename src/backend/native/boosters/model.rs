@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::answers::{self, Elements, Output, Shape};
 use super::booster::{Booster, Features, Link, Scorer, Task};
 use super::columns::Feed;
+use super::compact::compact;
 use super::link::Answer;
 use super::rows::{Given, Rows, Table, as_text};
 use super::score::{Block, Ready, Score};
@@ -22,13 +23,14 @@ const BLOCK_ELEMENTS: usize = 1 << 16;
 
 /// The model that `booster` describes; reading it began at `started`.
 pub(super) fn build(
-    booster: Booster,
+    mut booster: Booster,
     source: &Source,
     loader: &Loader,
     reason: String,
     started: Instant,
 ) -> Result<Arc<dyn Model>> {
     let outputs = Output::choose(&booster, loader.outputs.as_deref())?;
+    compact(&mut booster);
     match Ready::new(&booster.scorer, outputs.contains(&Output::Leaf), loader.tree_engine)? {
         Ready::F32(score) => BoosterModel::new(booster, score, outputs, source, loader, reason, started),
         Ready::F64(score) => BoosterModel::new(booster, score, outputs, source, loader, reason, started),
@@ -96,7 +98,7 @@ impl<W: Answer> BoosterModel<W> {
         let signature = answers::signature(&booster, &outputs, &shape, W::DTYPE);
         let explainer = outputs.contains(&Output::Contributions).then(|| Explainer::new(&booster)).transpose()?;
         let mut description = describe(&booster, &score.describe(), loader, reason);
-        let feed = Feed::new(booster.input, booster.absent);
+        let feed = Feed::new(booster.input, &booster.features, booster.absent);
         let (parameters, bytes) = feed.size();
         description.parameters += parameters;
         description.bytes += bytes;
@@ -162,10 +164,10 @@ impl<W: Answer> BoosterModel<W> {
             let to = range.end.min(from + self.block);
             let done = from - range.start;
             if wide {
-                self.feed.fill::<f64>(table, (from, to), &self.features, &mut wide_columns)?;
+                self.feed.fill::<f64>(table, (from, to), self.features.count, &mut wide_columns)?;
                 self.score_block(Block::F64(&wide_columns), width, done, computed)?;
             } else {
-                self.feed.fill::<f32>(table, (from, to), &self.features, &mut narrow_columns)?;
+                self.feed.fill::<f32>(table, (from, to), self.features.count, &mut narrow_columns)?;
                 self.score_block(Block::F32(&narrow_columns), width, done, computed)?;
             }
             from = to;
@@ -230,12 +232,18 @@ impl<W: Answer> BoosterModel<W> {
         };
         let table = Table { x: x.map_or(Ok(Given::Dense(Rows::F32(&[]))), Given::of)?, text: &text };
         let m = lead.first().copied().unwrap_or(1);
-        let parts = self.pool.split(m, |range| self.run(table, range)).map_err(|e| e.tensor(answers::INPUT))?;
-        let mut parts = parts.into_iter().map(|(_, part)| part);
-        let mut whole = parts.next().expect("there is at least one range");
-        for part in parts {
-            whole.iter_mut().zip(part).for_each(|(all, more)| all.append(more));
-        }
+        let located = |e: Error| e.tensor(answers::INPUT);
+        let whole = if lead.is_empty() {
+            self.run(table, 0..1).map_err(located)?
+        } else {
+            let mut parts = self.pool.split(m, |range| self.run(table, range)).map_err(located)?;
+            let more = parts.split_off(1);
+            let mut whole = parts.pop().expect("there is at least one range");
+            for part in more {
+                whole.iter_mut().zip(part).for_each(|(all, more)| all.append(more));
+            }
+            whole
+        };
         let specs = self.signature.outputs();
         let mut answers = Tensors::with_capacity(specs.len());
         for (spec, elements) in specs.iter().zip(whole) {

@@ -1,6 +1,7 @@
 //! Rows of the input, in each form in which they may be given.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::booster::{Categories, Features, Unseen};
 use crate::backend::native::trees::Number;
@@ -70,30 +71,54 @@ impl<'r> Given<'r> {
     }
 }
 
-/// Text (m, n) as the numbers that columns are compared as: codes of categories, and what is written as a number.
-///
-/// # Errors
-/// [`ErrorKind::InvalidValue`] naming the row, counted from `first`, and the column.
-pub(super) fn codes(text: &[String], features: &Features, first: usize, numbers: &mut Vec<f64>) -> Result<()> {
-    numbers.clear();
-    numbers.reserve(text.len());
-    for (r, row) in text.chunks_exact(features.count.max(1)).enumerate() {
-        for (column, text) in row.iter().enumerate() {
-            let number = match features.categories(column) {
-                Some(categories) => category(text, categories),
-                None => number(text),
-            };
-            let located = |e: Error| {
-                let e = e.row((first + r) as u64).actual(format!("`{text}`"));
-                match features.names.get(column) {
-                    Some(name) => e.column(name),
-                    None => e,
-                }
-            };
-            numbers.push(number.map_err(located)?);
+/// What text stands for.
+#[derive(Debug, Default)]
+pub(super) struct Codes {
+    names: Vec<String>,
+    /// The number of columns.
+    count: usize,
+    /// For a column of categories the code of each, and what the others are.
+    categories: Vec<Option<(HashMap<String, u32>, Categories)>>,
+}
+
+impl Codes {
+    pub(super) fn new(features: &Features) -> Self {
+        let of_column = |categories: &Option<Categories>| {
+            let categories = categories.clone()?;
+            Some((categories.known.iter().cloned().zip(0..).collect(), categories))
+        };
+        Self {
+            names: features.names.clone(),
+            count: features.count,
+            categories: features.categories.iter().map(of_column).collect(),
         }
     }
-    Ok(())
+
+    /// Text (m, n) as the numbers that columns are compared as: codes of categories, and what is written as a number.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidValue`] naming the row, counted from `first`, and the column.
+    pub(super) fn read(&self, text: &[String], first: usize, numbers: &mut Vec<f64>) -> Result<()> {
+        numbers.clear();
+        numbers.reserve(text.len());
+        for (r, row) in text.chunks_exact(self.count.max(1)).enumerate() {
+            for (column, text) in row.iter().enumerate() {
+                let number = match self.categories.get(column) {
+                    Some(Some((codes, categories))) => category(text, codes, categories),
+                    _ => number(text),
+                };
+                let located = |e: Error| {
+                    let e = e.row((first + r) as u64).actual(format!("`{text}`"));
+                    match self.names.get(column) {
+                        Some(name) => e.column(name),
+                        None => e,
+                    }
+                };
+                numbers.push(number.map_err(located)?);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What is written as a number, or NaN where nothing is written.
@@ -109,15 +134,15 @@ pub(crate) fn number(text: &str) -> Result<f64> {
     }
 }
 
-fn category(text: &str, categories: &Categories) -> Result<f64> {
-    if let Some(code) = categories.known.iter().position(|known| known == text) {
-        return Ok(code as f64);
-    }
-    match categories.unseen {
-        _ if text.is_empty() => Ok(f64::NAN),
-        Unseen::Missing => Ok(f64::NAN),
-        Unseen::Refused => Err(Error::new(ErrorKind::InvalidValue, "the model was trained without this category")
-            .expected(known(&categories.known))),
+fn category(text: &str, codes: &HashMap<String, u32>, categories: &Categories) -> Result<f64> {
+    match (codes.get(text), categories.unseen) {
+        (Some(&code), _) => Ok(code.into()),
+        (None, _) if text.is_empty() => Ok(f64::NAN),
+        (None, Unseen::Missing) => Ok(f64::NAN),
+        (None, Unseen::Refused) => {
+            Err(Error::new(ErrorKind::InvalidValue, "the model was trained without this category")
+                .expected(known(&categories.known)))
+        }
     }
 }
 

@@ -249,9 +249,13 @@ impl Plan<'_> {
     fn add(&mut self, node: u32) -> Result<u32> {
         let place = self.nodes.len() as u32;
         self.levels = self.levels.max(self.path.len());
-        if self.path.len() >= MOST_LEVELS {
-            return Err(Error::new(ErrorKind::LimitExceeded, "a tree is too deep for contributions")
-                .expected(format!("at most {MOST_LEVELS} levels")));
+        // A forest may share nodes, which could be exponentially many when each is written out.
+        if self.path.len() >= MOST_LEVELS || self.nodes.len() > self.forest.nodes.len() {
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                "a tree is too deep for contributions, or shares its nodes",
+            )
+            .expected(format!("at most {MOST_LEVELS} levels")));
         }
         let Node::Branch(branch) = &self.forest.nodes[node as usize] else {
             self.nodes.push((Place::Leaf(0.0), node));
@@ -377,8 +381,7 @@ impl Tree {
                 }
             }
             // The edge above counts these leaves, too, with the conditions that the player had met by then.
-            players[player] +=
-                (met - share) * due - (met_before - share_before) * undone * f64::from(previous.is_some());
+            players[player] += (met - share) * due - (met_before - share_before) * undone;
         }
     }
 }

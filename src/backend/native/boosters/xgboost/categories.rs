@@ -34,7 +34,8 @@ fn texts(encoding: &Value) -> Result<Vec<String>> {
     let text = |pair: &[f64]| {
         let at = |x| index(x, bytes.len() + 1).ok_or_else(bad);
         let text = bytes.get(at(pair[0])?..at(pair[1])?).ok_or_else(bad)?;
-        String::from_utf8(text.to_vec()).map_err(|_| bad())
+        // XGBoost cuts texts to as many bytes as they have characters, in the middle of one where need be.
+        Ok(String::from_utf8_lossy(text).into_owned())
     };
     offsets.windows(2).map(text).collect()
 }

@@ -3,6 +3,12 @@
 use super::super::{Cut, Labels, Link, Task};
 use crate::{Error, ErrorKind, Result};
 
+/// The closest that a base score comes to 0 or 1 before its logit is taken.
+const CLOSEST: f32 = 1e-6;
+
+/// The version that no longer takes the logit of the base score of `binary:logitraw`.
+const LOGITRAW_AS_IS: (u32, u32) = (1, 3);
+
 /// What an objective means for answers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Objective {
@@ -25,17 +31,18 @@ impl Margin {
     pub(super) fn of(self, base: f32) -> f32 {
         match self {
             Self::AsIs => base,
-            Self::Logit => -(1.0 / base - 1.0).ln(),
+            Self::Logit => -(1.0 / base.clamp(CLOSEST, 1.0 - CLOSEST) - 1.0).ln(),
             Self::Log => base.ln(),
         }
     }
 }
 
-/// What the objective `name` means for a model of `targets` margins a row.
+/// What the objective `name` means for a model of `targets` margins a row that was written by this major and minor
+/// version.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] naming an objective that is not known.
-pub(super) fn objective(name: &str, targets: usize) -> Result<Objective> {
+pub(super) fn objective(name: &str, targets: usize, version: (u32, u32)) -> Result<Objective> {
     let of = |link, task, margin| Ok(Objective { link, task, margin });
     let logistic = Link::Logistic { k: 1.0 };
     let binary = Task::Binary { labels: Labels::Count(2), cut: Cut::Probability(0.5) };
@@ -46,7 +53,10 @@ pub(super) fn objective(name: &str, targets: usize) -> Result<Objective> {
         "binary:logistic" => of(logistic, binary, Margin::Logit),
         "binary:hinge" if targets > 1 => of(Link::Step, Task::Regression, Margin::AsIs),
         "binary:hinge" => of(Link::Step, binary, Margin::AsIs),
-        "binary:logitraw" => of(Link::Identity, Task::Regression, Margin::Logit),
+        "binary:logitraw" => {
+            let margin = if version < LOGITRAW_AS_IS { Margin::Logit } else { Margin::AsIs };
+            of(Link::Identity, Task::Regression, margin)
+        }
         "reg:logistic" => of(logistic, Task::Regression, Margin::Logit),
         "multi:softprob" => of(Link::Softmax, classes(Cut::Probability(0.0)), Margin::AsIs),
         "multi:softmax" => of(Link::Softmax, classes(Cut::Margin(0.0)), Margin::AsIs),

@@ -16,6 +16,7 @@ const MOST_TARGETS: usize = 1 << 20;
 /// The booster that a document describes.
 pub(super) fn booster(document: &Value, format: &'static str, limits: &Limits) -> Result<Booster> {
     let learner = document.need("learner")?;
+    let version = version(document);
     let params = learner.need("learner_model_param")?;
     let bounded = |key: &str, otherwise, most: usize| {
         let count = params.count(key, otherwise)?;
@@ -31,17 +32,20 @@ pub(super) fn booster(document: &Value, format: &'static str, limits: &Limits) -
     let most = limits.max_elements.min(MOST_TARGETS);
     let targets = bounded("num_class", 0, most)?.max(bounded("num_target", 1, most)?).max(1);
     let name = learner.need("objective")?.text("name")?;
-    let Objective { link, task, margin } = objective(name, targets)?;
-    let base = base(params, targets)?.into_iter().map(|b| f64::from(margin.of(b as f32))).collect();
+    let Objective { link, task, margin } =
+        objective(name, targets, version.map_or((0, 0), |[major, minor, _]| (major, minor)))?;
+    let mut base: Vec<f64> = base(params, targets)?.into_iter().map(|b| margin.of(b as f32).into()).collect();
     let gradient = learner.need("gradient_booster")?;
     let kind = gradient.text("name")?;
     let mut notes = vec![format!("objective {name}")];
-    if let Some(version) = version(document) {
-        notes.push(format!("written by XGBoost {version}"));
+    if let Some([major, minor, patch]) = version {
+        notes.push(format!("written by XGBoost {major}.{minor}.{patch}"));
     }
     let (scorer, model) = match kind {
         "gblinear" => {
             let model = gradient.need("model")?;
+            // The library adds the first base score to every class.
+            base = vec![base[0]; targets];
             (Scorer::Linear(linear(model, count, targets)?), model)
         }
         "gbtree" | "dart" => {
@@ -86,9 +90,11 @@ fn base(params: &Value, targets: usize) -> Result<Vec<f64>> {
     }
 }
 
-fn version(document: &Value) -> Option<String> {
-    let parts: Vec<String> = document.numbers("version").ok()?.iter().take(3).map(ToString::to_string).collect();
-    Some(parts.join("."))
+fn version(document: &Value) -> Option<[u32; 3]> {
+    match document.get("version")? {
+        Value::Numbers(numbers) => Some([*numbers.first()? as u32, *numbers.get(1)? as u32, *numbers.get(2)? as u32]),
+        _ => None,
+    }
 }
 
 /// The best iteration that early stopping found, counted from 0.
