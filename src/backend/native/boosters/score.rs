@@ -1,7 +1,7 @@
 //! Sums over the columns of rows.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::booster::{Linear, LinearLeaf, Scorer, Trees};
 use super::link::Answer;
@@ -142,12 +142,38 @@ impl<W: Answer> Score<W> for Narrow<W> {
     }
 }
 
-/// Trees that compare in f64, with their twin for f32 rows.
+/// Trees that compare in f64, with their twin for f32 rows. A host gives rows of one type, mostly f32: the engine for f64
+/// rows is made when the first come, since it takes as long as reading the file.
 #[derive(Debug)]
 struct Twins {
     f32: OneType<f32, f64>,
-    f64: OneType<f64, f64>,
+    f64: OnceLock<OneType<f64, f64>>,
+    /// What `f64` is made of, until it is there.
+    forest: Mutex<Option<Forest<f64, f64>>>,
+    engine: TreeEngine,
     count: usize,
+}
+
+impl Twins {
+    fn new(trees: &Trees<f64, f64>, numbers: bool, engine: TreeEngine) -> Result<Self> {
+        Ok(Self {
+            f32: OneType::new(&narrowed(&trees.forest), Extra::of(trees, numbers), engine)?,
+            f64: OnceLock::new(),
+            forest: Mutex::new(Some(trees.forest.clone())),
+            engine,
+            count: trees.forest.roots.len(),
+        })
+    }
+
+    /// The engine for f64 rows.
+    fn wide(&self) -> &OneType<f64, f64> {
+        self.f64.get_or_init(|| {
+            let forest = self.forest.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let forest = forest.expect("it is taken once, here");
+            OneType::new(&forest, Arc::clone(&self.f32.extra), self.engine)
+                .expect("what was packed for f32 rows can be packed")
+        })
+    }
 }
 
 impl Score<f64> for Twins {
@@ -162,19 +188,19 @@ impl Score<f64> for Twins {
     fn add(&self, x: Block<'_>, n: usize, sums: &mut [f64]) {
         match x {
             Block::F32(x) => self.f32.add(x, n, sums),
-            Block::F64(x) => self.f64.add(x, n, sums),
+            Block::F64(x) => self.wide().add(x, n, sums),
         }
     }
 
     fn leaves(&self, x: Block<'_>, n: usize, leaves: &mut [i32]) {
         match x {
             Block::F32(x) => self.f32.leaves(x, n, self.count, leaves),
-            Block::F64(x) => self.f64.leaves(x, n, self.count, leaves),
+            Block::F64(x) => self.wide().leaves(x, n, self.count, leaves),
         }
     }
 
     fn describe(&self) -> String {
-        format!("f32 rows: {}; f64 rows: {}", self.f32.engine.describe(), self.f64.engine.describe())
+        format!("f32 rows: {}; f64 rows: the like, made when the first come", self.f32.engine.describe())
     }
 }
 
@@ -224,14 +250,7 @@ impl Ready {
         Ok(match scorer {
             Scorer::F32(trees) => Self::F32(one(trees, numbers, engine)?),
             Scorer::Mixed(trees) => Self::F64(one(trees, numbers, engine)?),
-            Scorer::F64(trees) => {
-                let extra = Extra::of(trees, numbers);
-                Self::F64(Box::new(Twins {
-                    f32: OneType::new(&narrowed(&trees.forest), Arc::clone(&extra), engine)?,
-                    f64: OneType::new(&trees.forest, extra, engine)?,
-                    count: trees.forest.roots.len(),
-                }))
-            }
+            Scorer::F64(trees) => Self::F64(Box::new(Twins::new(trees, numbers, engine)?)),
             Scorer::Linear(linear) => Self::F32(Box::new(linear.clone())),
         })
     }
