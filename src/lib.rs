@@ -21,6 +21,8 @@ mod artifact;
 mod backend;
 #[cfg(feature = "std")]
 pub mod bench;
+#[cfg(feature = "candle")]
+pub mod candle;
 mod check;
 mod compose;
 #[cfg(feature = "conformance")]
@@ -29,7 +31,8 @@ mod describe;
 mod error;
 #[cfg(feature = "std")]
 mod inspect;
-#[cfg(feature = "native")]
+#[cfg(any(feature = "native", feature = "candle"))]
+#[cfg_attr(not(feature = "native"), allow(dead_code, reason = "the other backends use a part of the kernels"))]
 mod kernel;
 mod linear;
 #[cfg(feature = "std")]
@@ -60,7 +63,7 @@ pub use half;
 pub use inspect::Inspection;
 pub use linear::{LinearModel, Link};
 #[cfg(feature = "std")]
-pub use load::{Backend, Format, Limits, Loader, TreeEngine, load};
+pub use load::{Backend, Device, Format, Limits, Loader, TreeEngine, load};
 pub use model::{Model, ModelExt};
 pub use ndarray;
 #[cfg(feature = "std")]

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use crate::Fault;
 
 pub const HELP: &str = "\
-Time modelberth against ONNX Runtime's C API, scikit-learn and tract: one thread each, same run, medians.
+Time modelberth against ONNX Runtime's C API, the libraries that fit models, and tract: one thread each, same run,
+medians.
 
 usage: benches/peers/run [options]
 
   --zoo DIR        models to run at batch 1000: NAME.onnx with NAME.npz (in:* arrays) or NAME.csv
                    (default: tests/data/zoo of this repository, where it is there)
-  --only GROUPS    some of linear,digits,zoo (default: all)
+  --only GROUPS    some of linear,digits,zoo,trees (default: all)
+  --models DIR     the models that an earlier run left in DIR; without any there, they are made and left there
   --filter TEXT    only models whose name holds TEXT
   --seconds S      length of one contender's turn (default 0.3)
   --rounds N       turns per contender (default 3)
@@ -26,6 +28,7 @@ usage: benches/peers/run [options]
 pub struct Args {
     pub zoo: Option<PathBuf>,
     pub groups: String,
+    pub models: Option<PathBuf>,
     pub filter: String,
     pub seconds: f64,
     pub rounds: usize,
@@ -39,7 +42,8 @@ pub struct Args {
 pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fault> {
     let mut args = Args {
         zoo: None,
-        groups: "linear,digits,zoo".to_owned(),
+        groups: "linear,digits,zoo,trees".to_owned(),
+        models: None,
         filter: String::new(),
         seconds: 0.3,
         rounds: 3,
@@ -53,6 +57,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fa
         match word.as_str() {
             "--zoo" => args.zoo = Some(value()?.into()),
             "--only" => args.groups = value()?,
+            "--models" => args.models = Some(value()?.into()),
             "--filter" => args.filter = value()?,
             "--seconds" => args.seconds = value()?.parse().map_err(|e| format!("--seconds: {e}"))?,
             "--rounds" => args.rounds = value()?.parse().map_err(|e| format!("--rounds: {e}"))?,

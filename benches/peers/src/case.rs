@@ -26,9 +26,13 @@ pub struct Case {
     pub group: String,
     pub batches: Vec<usize>,
     pub model: PathBuf,
+    /// The same model as an ONNX graph.
+    pub onnx: PathBuf,
     pub inputs: Vec<Input>,
-    /// The pickled estimator that answers what the graph answers, where there is one.
-    pub sklearn: Option<PathBuf>,
+    /// The library that fitted the model, as a pickle for the Python side, where it is timed.
+    pub fitted: Option<PathBuf>,
+    /// The model compiled by lleaves, where it can be.
+    pub compiled: Option<PathBuf>,
 }
 
 impl Pool {
@@ -59,7 +63,7 @@ pub fn rows<T>(pool: &ArrayD<T>, batch: usize, at: usize) -> &[T] {
 impl Case {
     /// Windows of `batch` rows that the pool holds.
     pub fn windows(&self, batch: usize) -> usize {
-        self.inputs.iter().map(|i| i.pool.shape()[0] / batch).min().unwrap_or(0)
+        self.inputs.iter().map(|i| i.pool.shape()[0] / batch.max(1)).min().unwrap_or(0)
     }
 }
 
@@ -81,7 +85,9 @@ fn case(value: &Value) -> Result<Case, Fault> {
             .iter()
             .map(input)
             .collect::<Result<_, _>>()?,
-        sklearn: value["sklearn"].as_str().map(PathBuf::from),
+        onnx: value["onnx"].as_str().or(value["model"].as_str()).unwrap_or_default().into(),
+        fitted: value["fitted"].as_str().map(PathBuf::from),
+        compiled: value["compiled"].as_str().map(PathBuf::from),
     })
 }
 

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use args::Args;
 use case::Case;
 use lane::ort::Library;
-use lane::python::{Python, Sklearn};
+use lane::python::{self, Python};
 use lane::{Answer, InProcess, Lane, contained, difference};
 use report::{LANES, Row};
 
@@ -47,16 +47,21 @@ fn main() -> ExitCode {
 /// Whether a bar was missed.
 fn compare(args: &Args) -> Result<bool, Fault> {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = Scratch::new()?;
-    export(args, &scripts.join("export.py"), &folder.0)?;
-    let mut cases = case::read(&folder.0.join("cases.json"))?;
+    let scratch = if args.models.is_none() { Some(Scratch::new()?) } else { None };
+    let folder = args.models.as_deref().or(scratch.as_ref().map(|s| s.0.as_path())).unwrap_or(Path::new("."));
+    let list = folder.join("cases.json");
+    if !list.exists() {
+        std::fs::create_dir_all(folder)?;
+        export(args, &scripts.join("export.py"), folder)?;
+    }
+    let mut cases = case::read(&list)?;
     cases.retain(|case| case.name.contains(&args.filter));
     if cases.is_empty() {
         return Err("nothing to measure: no model fits --only, --filter and --zoo".into());
     }
     let library = Library::open(&args.ort)?;
-    let python = Python::start(&args.python, &scripts.join("sklearn_peer.py"))?;
-    report::heading(args, &library.version, &python.borrow().sklearn_version);
+    let python = Python::start(&args.python, &scripts.join("python_peer.py"))?;
+    report::heading(args, &library.version, &python.borrow().version);
     if args.zoo.is_none() && args.groups.contains("zoo") {
         println!("note: there is no zoo folder; give --zoo DIR for the third comparison");
     }
@@ -72,7 +77,7 @@ fn compare(args: &Args) -> Result<bool, Fault> {
     let bars = report::bars(&rows);
     report::closing(&rows, &bars);
     if let Some(path) = &args.json {
-        report::write_json(path, args, &library.version, &python.borrow().sklearn_version, &rows, &bars)?;
+        report::write_json(path, args, &library.version, &python.borrow().version, &rows, &bars)?;
     }
     Ok(bars.iter().any(|bar| !bar.met))
 }
@@ -98,8 +103,11 @@ fn lanes<'c>(
     python: &Rc<RefCell<Python>>,
     case: &'c Case,
     batch: usize,
-) -> [Option<Loaded<'c>>; 4] {
+) -> [Option<Loaded<'c>>; LANES.len()] {
     let windows = case.windows(batch);
+    if batch == LOADING {
+        return loading(library, python, case);
+    }
     #[cfg(feature = "ours")]
     let ours = Some(contained(|| {
         let caller = lane::ours::Ours::load(case, batch)?;
@@ -109,13 +117,42 @@ fn lanes<'c>(
     let ours = None;
     let ort = lane::ort::Ort::load(library, case, batch)
         .map(|caller| Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>);
-    let sklearn = case
-        .sklearn
-        .clone()
-        .map(|pickle| Ok(Box::new(Sklearn { python: Rc::clone(python), pickle, batch }) as Box<dyn Lane>));
-    let tract =
-        lane::tract::Tract::load(case, batch).map(|caller| Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>);
-    [ours, Some(ort), sklearn, Some(tract)]
+    let in_python = |pickle: &Option<PathBuf>| {
+        pickle.clone().map(|pickle| {
+            Ok(Box::new(python::Library { python: Rc::clone(python), pickle, batch }) as Box<dyn Lane>)
+        })
+    };
+    // tract leaves nodes out of trees, so that its time for them says nothing.
+    #[cfg(feature = "tract")]
+    let tract = (case.group != "trees").then(|| {
+        lane::tract::Tract::load(case, batch).map(|caller| Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>)
+    });
+    #[cfg(not(feature = "tract"))]
+    let tract = None;
+    [ours, Some(ort), in_python(&case.fitted), tract, in_python(&case.compiled)]
+}
+
+/// A batch of this size stands for loading the model.
+const LOADING: usize = 0;
+
+/// The lanes that load models, in the order of `LANES`.
+fn loading<'c>(
+    library: &'static Library,
+    python: &Rc<RefCell<Python>>,
+    case: &'c Case,
+) -> [Option<Loaded<'c>>; LANES.len()] {
+    let timed = |load: Box<dyn Fn() -> Result<(), Fault> + 'c>| -> Loaded<'c> {
+        Ok(Box::new(InProcess::new(lane::Loading(load), 1)))
+    };
+    #[cfg(feature = "ours")]
+    let ours = Some(timed(Box::new(|| Ok(drop(modelberth::load(&case.model)?)))));
+    #[cfg(not(feature = "ours"))]
+    let ours = None;
+    let ort = timed(Box::new(move || lane::ort::Ort::load(library, case, 1).map(drop)));
+    let fitted = case.fitted.clone().map(|pickle| {
+        Ok(Box::new(python::Library { python: Rc::clone(python), pickle, batch: LOADING }) as Box<dyn Lane>)
+    });
+    [ours, Some(ort), fitted, None, None]
 }
 
 fn measure(
@@ -130,7 +167,7 @@ fn measure(
         return Err(format!("{}: the pool holds fewer than {batch} rows", case.name).into());
     }
     let mut running = lanes(library, python, case, batch).map(|lane| lane.transpose());
-    let mut lanes: [Option<Box<dyn Lane + '_>>; 4] = [const { None }; 4];
+    let mut lanes = [const { None }; LANES.len()];
     for (i, lane) in running.iter_mut().enumerate() {
         match std::mem::replace(lane, Ok(None)) {
             Ok(lane) => lanes[i] = lane,
@@ -143,7 +180,7 @@ fn measure(
         for (i, slot) in lanes.iter_mut().enumerate() {
             let Some(lane) = slot else { continue };
             match contained(|| lane.median_ns(args.seconds)) {
-                Ok(ns) => row.ns_per_row[i].push(ns / batch as f64),
+                Ok(ns) => row.ns_per_row[i].push(ns / batch.max(1) as f64),
                 Err(fault) => {
                     row.notes.push(format!("{}: {fault}", LANES[i]));
                     row.ns_per_row[i].clear();
@@ -156,8 +193,8 @@ fn measure(
 }
 
 /// Everyone's answers for the first window against ONNX Runtime's: work that is not the same is not compared silently.
-fn note_differences(row: &mut Row, lanes: &mut [Option<Box<dyn Lane + '_>>; 4]) {
-    let mut answers: [Vec<Answer>; 4] = Default::default();
+fn note_differences(row: &mut Row, lanes: &mut [Option<Box<dyn Lane + '_>>; LANES.len()]) {
+    let mut answers: [Vec<Answer>; LANES.len()] = Default::default();
     for (i, lane) in lanes.iter_mut().enumerate() {
         let Some(lane) = lane else { continue };
         match contained(|| lane.answers()) {

@@ -6,17 +6,38 @@ use serde_json::{Value, json};
 
 use crate::args::Args;
 use crate::case::Case;
-use crate::lane::tract;
 use crate::{Fault, median};
 
 /// The contenders, ours first: the ratios are ours over theirs.
-pub const LANES: [&str; 4] = ["modelberth", "onnxruntime", "scikit-learn", "tract"];
+pub const LANES: [&str; 5] = ["modelberth", "onnxruntime", "its library", "tract", "lleaves"];
 pub const ORT: usize = 1;
+/// The library that fitted the model.
+const LIBRARY: usize = 2;
+const LLEAVES: usize = 4;
+const TRACT: &str = if cfg!(feature = "tract") { "0.23.9" } else { "(left out)" };
 
 const LINEAR_BAR_NS: f64 = 250.0;
 /// Batch size and the most that our time may be of ONNX Runtime's.
 const DIGITS_BARS: [(usize, f64); 3] = [(1, 0.2), (100, 0.6), (10_000, 0.5)];
 const ZOO_BAR: f64 = 0.6;
+/// Model, batch size, peer and the most that our time may be of the peer's.
+const TREES_BARS: [(&str, usize, usize, f64); 15] = [
+    ("lightgbm 100 x 31", 10_000, ORT, 1.0 / 15.0),
+    ("lightgbm 100 x 31", 10_000, LLEAVES, 1.0 / 6.0),
+    ("lightgbm 1000 x 31", 10_000, ORT, 0.1),
+    ("lightgbm 1000 x 31", 10_000, LLEAVES, 0.25),
+    ("xgboost 100, depth 6", 10_000, LIBRARY, 0.5),
+    ("xgboost 1000, depth 6", 10_000, LIBRARY, 0.5),
+    ("lightgbm 100 x 31", 1, ORT, 1.0 / 3.0),
+    ("lightgbm 1000 x 31", 1, ORT, 1.0 / 3.0),
+    ("xgboost 100, depth 6", 1, ORT, 1.0 / 3.0),
+    ("xgboost 1000, depth 6", 1, ORT, 1.0 / 3.0),
+    ("forest 200 x 5000", 10_000, ORT, 0.5),
+    ("catboost 500, depth 6", 10_000, LIBRARY, 1.0),
+    ("lightgbm 1000 x 31", 0, LIBRARY, 1.0),
+    ("xgboost 1000, depth 6", 0, LIBRARY, 1.0),
+    ("catboost 500, depth 6", 0, LIBRARY, 1.0),
+];
 
 /// One model at one batch size.
 pub struct Row {
@@ -24,7 +45,7 @@ pub struct Row {
     pub name: String,
     pub batch: usize,
     /// Per contender, the median of each of its turns.
-    pub ns_per_row: [Vec<f64>; 4],
+    pub ns_per_row: [Vec<f64>; LANES.len()],
     /// Our answers are not ONNX Runtime's.
     pub differs: bool,
     pub notes: Vec<String>,
@@ -65,14 +86,24 @@ impl Row {
 }
 
 pub fn heading(args: &Args, ort: &str, sklearn: &str) {
-    println!("onnxruntime {ort} (C API), scikit-learn {sklearn}, tract {}", tract::VERSION);
+    println!("onnxruntime {ort} (C API), {sklearn}, tract {}", TRACT);
     println!("one thread each, {} turns of {} s, taken in rotation; ns per row, medians", args.rounds, args.seconds);
     println!();
     println!(
-        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} | {:>7} {:>8} {:>7}",
-        "model", "batch", LANES[0], LANES[1], LANES[2], LANES[3], "/ ort", "/ sklearn", "/ tract"
+        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} {:>11} | {:>7} {:>9} {:>7} {:>9}",
+        "model",
+        "batch",
+        LANES[0],
+        LANES[1],
+        LANES[2],
+        LANES[3],
+        LANES[4],
+        "/ ort",
+        "/ library",
+        "/ tract",
+        "/ lleaves"
     );
-    println!("{}", "-".repeat(132));
+    println!("{}", "-".repeat(155));
 }
 
 pub fn line(row: &Row) {
@@ -80,16 +111,18 @@ pub fn line(row: &Row) {
     let ratio = |lane| row.ratio(lane).map_or("-".to_owned(), |ratio| format!("{ratio:.3}"));
     let mark = if row.notes.is_empty() { "" } else { " *" };
     println!(
-        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} | {:>7} {:>9} {:>7}{mark}",
+        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} {:>11} | {:>7} {:>9} {:>7} {:>9}{mark}",
         row.name,
         row.batch,
         ns(0),
         ns(1),
         ns(2),
         ns(3),
+        ns(4),
         ratio(1),
         ratio(2),
-        ratio(3)
+        ratio(3),
+        ratio(4)
     );
 }
 
@@ -107,6 +140,13 @@ pub fn bars(rows: &[Row]) -> Vec<Bar> {
                 Bar::new(format!("digits, batch {batch}, against ONNX Runtime"), *limit, row.ratio(ORT), "x")
                     .unless(row.differs),
             );
+        }
+    }
+    for (name, batch, peer, limit) in TREES_BARS {
+        if let Some(row) = rows.iter().find(|row| row.name == name && row.batch == batch) {
+            let what = if batch == 0 { "loading".to_owned() } else { format!("batch {batch}") };
+            let what = format!("{name}, {what}, against {}", LANES[peer]);
+            bars.push(Bar::new(what, limit, row.ratio(peer), "x"));
         }
     }
     let zoo: Vec<&Row> = rows.iter().filter(|row| row.group == "zoo" && row.ns(ORT).is_some()).collect();
@@ -205,7 +245,7 @@ pub fn write_json(path: &Path, args: &Args, ort: &str, sklearn: &str, rows: &[Ro
         })
     };
     let all = json!({
-        "versions": { "onnxruntime": ort, "scikit-learn": sklearn, "tract": tract::VERSION },
+        "versions": { "onnxruntime": ort, "python": sklearn, "tract": TRACT },
         "threads": 1,
         "rounds": args.rounds,
         "seconds": args.seconds,

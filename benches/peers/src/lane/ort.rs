@@ -84,7 +84,7 @@ pub struct Ort<'c> {
 
 impl<'c> Ort<'c> {
     pub fn load(library: &'static Library, case: &'c Case, batch: usize) -> Result<Self, Fault> {
-        let session = new_session(library, &case.model)?;
+        let session = new_session(library, &case.onnx)?;
         let names = case.inputs.iter().map(|i| CString::new(i.name.as_str()));
         let input_names = names.collect::<Result<Vec<_>, _>>()?;
         let output_names = output_names(library, session)?;

@@ -1,4 +1,4 @@
-//! scikit-learn, in a Python process that times a window when it is asked to.
+//! The libraries that fitted the models, in a Python process that times a window when it is asked to.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub struct Python {
     child: Child,
     requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    pub sklearn_version: String,
+    pub version: String,
 }
 
 impl Python {
@@ -25,9 +25,9 @@ impl Python {
         let mut child = command.spawn()?;
         let requests = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().ok_or("no pipe to Python")?);
-        let mut python = Self { child, requests, answers, sklearn_version: String::new() };
+        let mut python = Self { child, requests, answers, version: String::new() };
         let hello = python.line()?;
-        python.sklearn_version = hello.strip_prefix("ready ").ok_or("the Python side did not start")?.to_owned();
+        python.version = hello.strip_prefix("ready ").ok_or("the Python side did not start")?.to_owned();
         Ok(Rc::new(RefCell::new(python)))
     }
 
@@ -54,13 +54,13 @@ impl Drop for Python {
     }
 }
 
-pub struct Sklearn {
+pub struct Library {
     pub python: Rc<RefCell<Python>>,
     pub pickle: PathBuf,
     pub batch: usize,
 }
 
-impl Lane for Sklearn {
+impl Lane for Library {
     fn median_ns(&mut self, seconds: f64) -> Result<f64, Fault> {
         self.python.borrow_mut().median_ns(&self.pickle, self.batch, seconds)
     }

@@ -8,8 +8,6 @@ use super::{Answer, Caller, contained};
 use crate::Fault;
 use crate::case::{Case, Pool, rows};
 
-pub const VERSION: &str = "0.23.9";
-
 pub struct Tract<'c> {
     case: &'c Case,
     batch: usize,
@@ -21,7 +19,7 @@ pub struct Tract<'c> {
 impl<'c> Tract<'c> {
     pub fn load(case: &'c Case, batch: usize) -> Result<Self, Fault> {
         contained(|| {
-            let mut model = tract_onnx::onnx().model_for_path(&case.model).map_err(told)?;
+            let mut model = tract_onnx::onnx().model_for_path(&case.onnx).map_err(told)?;
             let mut shapes = Vec::new();
             for (i, input) in case.inputs.iter().enumerate() {
                 let shape = input.pool.window_shape(batch);

@@ -1,11 +1,12 @@
 //! Sums over the columns of rows.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use super::booster::{Linear, LinearLeaf, Scorer, Trees};
 use super::link::Answer;
 use super::narrow::narrowed;
-use crate::backend::native::trees::{Engine, Engines, Options};
+use crate::backend::native::trees::{Engine, Engines, Forest, Number, Options};
 use crate::{Result, TreeEngine};
 
 /// The columns of rows: (m, n), row-major.
@@ -39,7 +40,7 @@ pub(super) trait Score<W>: Debug + Send + Sync {
 #[derive(Debug)]
 struct OneType<T: Engines, W> {
     engine: Engine<T, W>,
-    extra: Extra,
+    extra: Arc<Extra>,
     targets: usize,
 }
 
@@ -53,10 +54,7 @@ struct Extra {
 }
 
 impl Extra {
-    fn of<T, W: Answer>(trees: &Trees<T, W>, numbers: bool) -> Self
-    where
-        T: crate::backend::native::trees::Number,
-    {
+    fn of<T: Number, W: Answer>(trees: &Trees<T, W>, numbers: bool) -> Arc<Self> {
         let forest = &trees.forest;
         let weights = if trees.linear.is_empty() {
             Vec::new()
@@ -66,14 +64,14 @@ impl Extra {
             (0..forest.nodes.len()).map(of_node).collect()
         };
         let leaf_numbers = if numbers { trees.leaf_numbers.clone() } else { Vec::new() };
-        Self { leaf_numbers, linear: trees.linear.clone(), weights }
+        Arc::new(Self { leaf_numbers, linear: trees.linear.clone(), weights })
     }
 }
 
 impl<T: Engines, W: Answer> OneType<T, W> {
-    fn new(trees: &Trees<T, W>, numbers: bool, engine: TreeEngine) -> Result<Self> {
-        let engine = Engine::new(&trees.forest, Options { engine, ..Options::default() })?;
-        Ok(Self { engine, extra: Extra::of(trees, numbers), targets: trees.forest.targets })
+    fn new(forest: &Forest<T, W>, extra: Arc<Extra>, engine: TreeEngine) -> Result<Self> {
+        let engine = Engine::new(forest, Options { engine, ..Options::default() })?;
+        Ok(Self { engine, extra, targets: forest.targets })
     }
 
     fn add(&self, x: &[T], n: usize, sums: &mut [W]) {
@@ -220,18 +218,17 @@ impl Ready {
     /// As [`Engine::new`].
     pub(super) fn new(scorer: &Scorer, numbers: bool, engine: TreeEngine) -> Result<Self> {
         fn one<W: Answer>(trees: &Trees<f32, W>, numbers: bool, engine: TreeEngine) -> Result<Box<dyn Score<W>>> {
-            Ok(Box::new(Narrow { trees: OneType::new(trees, numbers, engine)?, count: trees.forest.roots.len() }))
+            let count = trees.forest.roots.len();
+            Ok(Box::new(Narrow { trees: OneType::new(&trees.forest, Extra::of(trees, numbers), engine)?, count }))
         }
         Ok(match scorer {
             Scorer::F32(trees) => Self::F32(one(trees, numbers, engine)?),
             Scorer::Mixed(trees) => Self::F64(one(trees, numbers, engine)?),
             Scorer::F64(trees) => {
-                let forest = narrowed(&trees.forest);
-                let Trees { leaf_numbers, covers, linear, .. } = trees.clone();
-                let twin = Trees { forest, leaf_numbers, covers, linear };
+                let extra = Extra::of(trees, numbers);
                 Self::F64(Box::new(Twins {
-                    f32: OneType::new(&twin, numbers, engine)?,
-                    f64: OneType::new(trees, numbers, engine)?,
+                    f32: OneType::new(&narrowed(&trees.forest), Arc::clone(&extra), engine)?,
+                    f64: OneType::new(&trees.forest, extra, engine)?,
                     count: trees.forest.roots.len(),
                 }))
             }

@@ -2,8 +2,8 @@
 //!
 //! Every comparison is brought to x <= t: x < t is x <= the number before t, x > t swaps the children, and x == t or
 //! a set of values becomes a search among thresholds. A packed node holds t, the feature and the place of its first
-//! child; the second child stands right after it, so that a step is `left + (x <= t)`. A leaf compares with NaN, which
-//! is never true, and has itself as its first child: a step from a leaf stays there. A node that has a place already
+//! child, counted from its own; the second child stands right after it, so that a step is `at + left + (x <= t)`. A leaf
+//! compares with NaN, which is never true, and has itself as its first child: a step from a leaf stays there. A node that has a place already
 //! is reached through such a node, too.
 
 use std::cmp::Ordering;
@@ -18,11 +18,12 @@ pub(crate) trait Packed<T>: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// The most nodes of a tree and the most features that this form can address.
     const NODES: usize;
     const FEATURES: usize;
-    fn new(threshold: T, feature: u32, nan_left: bool, left: u32) -> Self;
+    /// The node of a place, of which `left` counts.
+    fn new(threshold: T, feature: u32, nan_left: bool, left: i32) -> Self;
     /// The feature that is compared.
     fn feature(self) -> usize;
-    /// Where a row goes whose feature is `x`; `NAN` says whether that may be NaN.
-    fn step<const NAN: bool>(self, x: T) -> u32;
+    /// Where a row goes from place `at`, this node's, whose feature is `x`; `NAN` says whether that may be NaN.
+    fn step<const NAN: bool>(self, at: u32, x: T) -> u32;
 }
 
 /// Eight bytes.
@@ -31,15 +32,15 @@ pub(crate) struct Small {
     threshold: f32,
     /// The highest bit says that NaN counts as below the threshold.
     feature: u16,
-    left: u16,
+    left: i16,
 }
 
 impl Packed<f32> for Small {
-    const NODES: usize = 1 << 16;
+    const NODES: usize = 1 << 15;
     const FEATURES: usize = 1 << 15;
 
-    fn new(threshold: f32, feature: u32, nan_left: bool, left: u32) -> Self {
-        Self { threshold, feature: feature as u16 | u16::from(nan_left) << 15, left: left as u16 }
+    fn new(threshold: f32, feature: u32, nan_left: bool, left: i32) -> Self {
+        Self { threshold, feature: feature as u16 | u16::from(nan_left) << 15, left: left as i16 }
     }
 
     #[inline(always)]
@@ -48,10 +49,10 @@ impl Packed<f32> for Small {
     }
 
     #[inline(always)]
-    fn step<const NAN: bool>(self, x: f32) -> u32 {
+    fn step<const NAN: bool>(self, at: u32, x: f32) -> u32 {
         let below =
             if NAN { (x <= self.threshold) | (x.is_nan() & (self.feature >> 15 != 0)) } else { x <= self.threshold };
-        u32::from(self.left) + u32::from(below)
+        at.wrapping_add_signed(self.left.into()).wrapping_add(below.into())
     }
 }
 
@@ -61,14 +62,14 @@ pub(crate) struct Wide<T> {
     threshold: T,
     /// The highest bit says that NaN counts as below the threshold.
     feature: u32,
-    left: u32,
+    left: i32,
 }
 
 impl<T: Number> Packed<T> for Wide<T> {
-    const NODES: usize = u32::MAX as usize;
+    const NODES: usize = 1 << 31;
     const FEATURES: usize = 1 << 31;
 
-    fn new(threshold: T, feature: u32, nan_left: bool, left: u32) -> Self {
+    fn new(threshold: T, feature: u32, nan_left: bool, left: i32) -> Self {
         Self { threshold, feature: feature | u32::from(nan_left) << 31, left }
     }
 
@@ -78,10 +79,10 @@ impl<T: Number> Packed<T> for Wide<T> {
     }
 
     #[inline(always)]
-    fn step<const NAN: bool>(self, x: T) -> u32 {
+    fn step<const NAN: bool>(self, at: u32, x: T) -> u32 {
         let below =
             if NAN { (x <= self.threshold) | (x.is_nan() & (self.feature >> 31 != 0)) } else { x <= self.threshold };
-        self.left + u32::from(below)
+        at.wrapping_add_signed(self.left).wrapping_add(below.into())
     }
 }
 
@@ -100,9 +101,11 @@ impl<T: Number> Place<T> {
     /// The packed node of this place, which is `at`.
     pub(super) fn packed<N: Packed<T>>(&self, at: usize) -> N {
         match *self {
-            Self::Branch { threshold, feature, nan_left, left } => N::new(threshold, feature, nan_left, left),
-            Self::Jump { to } => N::new(T::NAN, 0, false, to),
-            Self::Leaf { .. } => N::new(T::NAN, 0, false, at as u32),
+            Self::Branch { threshold, feature, nan_left, left } => {
+                N::new(threshold, feature, nan_left, left as i32 - at as i32)
+            }
+            Self::Jump { to } => N::new(T::NAN, 0, false, to as i32 - at as i32),
+            Self::Leaf { .. } => N::new(T::NAN, 0, false, 0),
         }
     }
 }

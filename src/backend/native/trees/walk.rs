@@ -13,7 +13,9 @@ use crate::kernel::{self, GROUP, Isa};
 /// Rows in flight below a head.
 const LANES: usize = 16;
 /// Trees in flight for a row alone.
-const TREES: usize = 8;
+const TREES: usize = 16;
+/// Steps after which a row alone is asked whether it has arrived everywhere.
+const STEPS: usize = 4;
 /// Fewer rows than this at the end of a batch are walked one by one.
 const FEW: usize = 12;
 /// Rows of more features than this are walked one by one: most of what a group would lay out is never looked at.
@@ -168,7 +170,7 @@ fn block_of_rows<const NAN: bool, T: Number, N: Packed<T>>(
                     let before = at;
                     for l in 0..LANES {
                         let node = nodes[at[l] as usize];
-                        at[l] = node.step::<NAN>(columns[node.feature()][first + l]);
+                        at[l] = node.step::<NAN>(at[l], columns[node.feature()][first + l]);
                     }
                     if at == before {
                         break;
@@ -183,7 +185,7 @@ fn block_of_rows<const NAN: bool, T: Number, N: Packed<T>>(
     }
 }
 
-/// One row through eight trees at a time.
+/// One row through [`TREES`] trees at a time.
 #[inline(always)]
 fn one_row<const NAN: bool, T: Number, N: Packed<T>>(
     nodes: &[N],
@@ -191,24 +193,30 @@ fn one_row<const NAN: bool, T: Number, N: Packed<T>>(
     row: &[T],
     mut visit: impl FnMut(usize, usize),
 ) {
-    let step = |at: usize| {
-        let node = nodes[at];
-        node.step::<NAN>(row[node.feature()]) as usize
+    let step = |at: u32| {
+        let node = nodes[at as usize];
+        node.step::<NAN>(at, row[node.feature()])
     };
     for (g, group) in trees.spans.chunks(TREES).enumerate() {
         let deep = group.iter().map(|s| s.deep).max().unwrap_or(0);
-        let mut at = [0usize; TREES];
-        for _ in 0..deep {
+        // A lane without a tree stays at the root of the first.
+        let mut at: [u32; TREES] = std::array::from_fn(|l| group.get(l).map_or(0, |span| span.from as u32));
+        let mut left = deep;
+        while left > 0 {
             let before = at;
-            for (at, span) in at.iter_mut().zip(group) {
-                *at = step(span.from + *at);
+            let steps = left.min(STEPS);
+            for _ in 0..steps {
+                for at in &mut at {
+                    *at = step(*at);
+                }
             }
             if at == before {
                 break;
             }
+            left -= steps;
         }
-        for (l, (at, span)) in at.into_iter().zip(group).enumerate() {
-            visit(g * TREES + l, trees.leaf_of_node[span.from + at] as usize);
+        for (l, at) in at.into_iter().take(group.len()).enumerate() {
+            visit(g * TREES + l, trees.leaf_of_node[at as usize] as usize);
         }
     }
 }
