@@ -77,10 +77,10 @@ impl Trial<'_> {
                                 (shown(before, i, self.class, classes), shown(&after, i, self.class, classes));
                             self.examples.push(Example {
                                 row: Some((first + i) as u64),
-                                expected: format!("{} than, or as, {from}", self.expect).replace(
-                                    " than, or as, ",
-                                    if self.expect == Expect::Same { ": " } else { " than " },
-                                ),
+                                expected: match self.expect {
+                                    Expect::Same => format!("{}: {from}", self.expect),
+                                    _ => format!("{} than {from}", self.expect),
+                                },
                                 actual: to,
                             });
                         }
