@@ -118,9 +118,9 @@ fn lanes<'c>(
     let ort = lane::ort::Ort::load(library, case, batch)
         .map(|caller| Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>);
     let in_python = |pickle: &Option<PathBuf>| {
-        pickle.clone().map(|pickle| {
-            Ok(Box::new(python::Library { python: Rc::clone(python), pickle, batch }) as Box<dyn Lane>)
-        })
+        pickle
+            .clone()
+            .map(|pickle| Ok(Box::new(python::Library { python: Rc::clone(python), pickle, batch }) as Box<dyn Lane>))
     };
     // tract leaves nodes out of trees, so that its time for them says nothing.
     #[cfg(feature = "tract")]

@@ -52,7 +52,8 @@ impl<'c> Ours<'c> {
 
     fn run(&self, at: usize) -> Result<Tensors<'static>, Fault> {
         let inputs = match self.case.inputs.as_slice() {
-            [_] => tensors! { self.model.signature().inputs()[0].name().as_str() => self.tensor(0, at).map_err(told)? }.map_err(told)?,
+            [_] => tensors! { self.model.signature().inputs()[0].name().as_str() => self.tensor(0, at).map_err(told)? }
+                .map_err(told)?,
             several => {
                 let mut inputs = Tensors::with_capacity(several.len());
                 for (i, input) in several.iter().enumerate() {
