@@ -80,7 +80,7 @@ fn gelu_body<const FMA: bool>(values: &mut [f32], bias: &[f32]) {
 #[inline(always)]
 fn gelu_tanh_body<const FMA: bool>(values: &mut [f32], bias: &[f32]) {
     // 2 sqrt(2 / pi) (x + 0.044715 x^3), of which the logistic function is (1 + tanh(sqrt(2 / pi) ...)) / 2.
-    each(values, bias, |x| x * logistic_f32::<FMA>(1.595_769_1 * (x + 0.044_715 * x * x * x)));
+    each(values, bias, |x| x * logistic_f32::<FMA>(1.595_769 * (x + 0.044_715 * x * x * x)));
 }
 
 #[inline(always)]
@@ -139,7 +139,7 @@ pub(super) fn erf_f32<const FMA: bool>(x: f32) -> f32 {
     let c = x.max(-4.0).min(4.0);
     let s = c * c;
     let mut p = -2.726_142_3e-10;
-    for k in [2.770_681_4e-8, -2.101_024e-6, -5.692_506_4e-5, -7.349_906_3e-4, -2.954_599_8e-3, -1.609_603_3e-2] {
+    for k in [2.770_681_4e-8, -2.101_024e-6, -5.692_506_4e-5, -7.349_906_3e-4, -2.954_6e-3, -1.609_603_3e-2] {
         p = fma(p, s, k);
     }
     let mut q = -1.456_607_2e-5;

@@ -128,7 +128,7 @@ pub(super) fn each_cell(array: &Tensor<'_>, push: &mut dyn FnMut(usize, Scalar<'
         Tensor::F64(a) => each!(a, x => Scalar::Float(*x)),
         Tensor::String(a) => each!(a, x => Scalar::Text(x)),
         Tensor::CsrF32(_) | Tensor::CsrF64(_) => {
-            return Err(Error::new(ErrorKind::WrongType, "sparse rows can't be converted"));
+            Err(Error::new(ErrorKind::WrongType, "sparse rows can't be converted"))
         }
     }
 }

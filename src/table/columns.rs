@@ -364,7 +364,7 @@ fn csv_kinds(content: impl Read, wanted: Option<&[&str]>) -> Result<Layout> {
             };
             let text = std::str::from_utf8(cell).unwrap_or("?").trim_ascii();
             let is_int = |t: &str| t.parse::<i64>().is_ok_and(|i| i != MISSING_INT);
-            if !text.is_empty() && !(*kind == Kind::Int && is_int(text)) {
+            if !(text.is_empty() || *kind == Kind::Int && is_int(text)) {
                 *kind = if text.parse::<f64>().is_ok() { Kind::Float } else { Kind::Text };
             }
         }

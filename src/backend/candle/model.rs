@@ -77,6 +77,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
 }
 
 /// What a directory is asked for.
+#[allow(clippy::large_enum_variant, reason = "there is one for each loaded model")]
 enum Task {
     /// Texts in, an embedding each out.
     Sentences { tokens: Tokens, recipe: Recipe },

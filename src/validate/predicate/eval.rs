@@ -45,7 +45,7 @@ impl Mask {
             *word = !*word;
         }
         if let Some(last) = self.words.last_mut()
-            && self.rows % 64 != 0
+            && !self.rows.is_multiple_of(64)
         {
             *last &= (1 << (self.rows % 64)) - 1;
         }

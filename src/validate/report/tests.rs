@@ -8,7 +8,7 @@ fn report() -> crate::validate::Report {
         LinearModel::new(array![[3.0]], array![0.0], Link::Logistic).unwrap().class_names(["<a>", "b|\"c\""]).unwrap();
     let x: Vec<f32> = (0..400).map(|i| (i as f32 - 200.0) / 100.0).collect();
     let mut columns = Columns::new();
-    let wrong = |i: usize| i % 4 == 0 && i < 250;
+    let wrong = |i: usize| i.is_multiple_of(4) && i < 250;
     let label = (0..400).map(|i| if (i >= 200) != wrong(i) { "b|\"c\"" } else { "<a>" });
     columns.push("label", Column::text(label)).unwrap();
     columns.push("group", Column::text((0..400).map(|i| if i < 250 { "<first>" } else { "second & last" }))).unwrap();

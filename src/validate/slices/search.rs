@@ -18,6 +18,9 @@ const ROUND: usize = 256;
 /// A predicate: a value of a column, numbered over all columns.
 type Item = u32;
 
+/// The slices of one parent that are kept, and how many were counted.
+type Family = (Vec<(Vec<Item>, Stats)>, u64);
+
 /// A slice by its predicates, in ascending order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Found {
@@ -149,7 +152,7 @@ impl Search<'_> {
         let mut kept: Vec<(Vec<Item>, Stats)> = Vec::new();
         for round in parents.chunks(ROUND) {
             let least = best.least();
-            let families: Vec<(Vec<(Vec<Item>, Stats)>, u64)> = round
+            let families: Vec<Family> = round
                 .par_iter()
                 .map_init(
                     || Scratch::new(&self.first),

@@ -2,6 +2,9 @@ use super::*;
 use crate::table::Columns;
 use crate::validate::stats::Random;
 
+/// Predicates as column and code, the score, the size.
+type Scored = (Vec<(usize, u32)>, f64, u64);
+
 /// Every slice of the table that scores above 0, best first, by looking at all of them.
 fn brute_force(
     codes: &[Vec<u32>],
@@ -10,7 +13,7 @@ fn brute_force(
     least: usize,
     levels: usize,
     top: usize,
-) -> Vec<(Vec<(usize, u32)>, f64, u64)> {
+) -> Vec<Scored> {
     let (n, total) = (errors.len(), errors.iter().sum::<f64>());
     let mut all = Vec::new();
     let mut stack: Vec<Vec<(usize, u32)>> = vec![Vec::new()];
