@@ -340,6 +340,63 @@ fn broken_tables_are_refused() {
 }
 
 #[test]
+fn trees_that_ask_nothing_answer() {
+    let file = r#"{"features_info":{"categorical_features":[{"feature_index":0,"flat_feature_index":0,"feature_id":"c"}]},
+        "trees":[{"value":1.5,"weight":3},{"value":0.25,"weight":3}],"scale_and_bias":[2,[1]]}"#;
+    let model = load("constant", &file.as_bytes().into(), &["raw", "leaf", "contributions"]).unwrap();
+    let categories = ndarray::Array2::from_elem((3, 1), "any".to_owned());
+    let got = model.predict_batch(&Tensors::one("categories", categories)).unwrap();
+    assert_eq!(numbers(got.tensor("raw").unwrap()).unwrap(), [4.5; 3]);
+    assert_eq!(numbers(got.tensor("leaf").unwrap()).unwrap(), [0.0; 6]);
+    assert_eq!(numbers(got.tensor("contributions").unwrap()).unwrap(), [0.0, 4.5, 0.0, 4.5, 0.0, 4.5]);
+}
+
+/// Loads what may be broken, with small limits, and asks it for an answer.
+fn survives(file: &[u8]) {
+    let limits = modelberth::Limits::default().max_elements(1 << 20);
+    let loader = Loader::new().limits(limits).outputs(["raw", "leaf", "contributions"]);
+    let Ok(model) = loader.load_bytes("damaged.json", file.to_vec()) else { return };
+    let mut inputs = Tensors::new();
+    for spec in model.signature().inputs() {
+        let modelberth::Dim::Fixed(n) = spec.dims()[1] else { continue };
+        let shape = [2, n];
+        let tensor = match spec.dtype() {
+            modelberth::DType::String => Tensor::from_vec(&shape, vec!["red".to_owned(); 2 * n]),
+            _ => Tensor::from_vec(&shape, vec![0.5f32; 2 * n]),
+        };
+        inputs.insert(spec.name().clone(), tensor.unwrap()).unwrap();
+    }
+    model.predict_batch(&inputs).unwrap();
+}
+
+#[test]
+fn damaged_files_do_no_harm() {
+    let mut state = 7_u64;
+    let mut random = move |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    for name in ["ctr_one_hot_parts", "ctr_lossguide_3", "multiclass_absent"] {
+        let (file, _) = case(name);
+        let digits: Vec<usize> = (0..file.len()).filter(|&i| file[i].is_ascii_digit()).collect();
+        for _ in 0..60 {
+            let mut damaged = file.to_vec();
+            match random(4) {
+                0 => damaged.truncate(random(file.len())),
+                1 => damaged[random(file.len())] ^= 1 << random(8),
+                // Numbers are what a parser lets through.
+                2 => damaged[digits[random(digits.len())]] = b"0192837465-e"[random(12)],
+                _ => {
+                    let at = random(file.len() - 200);
+                    damaged.drain(at..at + 1 + random(199));
+                }
+            }
+            survives(&damaged);
+        }
+    }
+}
+
+#[test]
 fn wrong_rows_are_refused() {
     let (file, _) = case("ctr_default");
     let model = load("ctr_default", &file, &[]).unwrap();

@@ -9,10 +9,10 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use common::{data, numbers, with_prefix};
+use common::{data, distance, numbers, with_prefix};
 use modelberth::conformance::{Options, Tolerance, check};
 use modelberth::table::read_npz;
-use modelberth::{Backend, ErrorKind, Loader, Model, ModelExt, Tensor, Tensors};
+use modelberth::{Backend, DType, ErrorKind, Loader, Model, ModelExt, Tensor, Tensors};
 
 fn models(folder: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(data(folder))
@@ -44,7 +44,7 @@ fn differences(got: &Tensor<'_>, expected: &Tensor<'_>) -> (f64, f64, usize) {
     let (got, expected) = (numbers(got).unwrap(), numbers(expected).unwrap());
     let distances = || got.iter().zip(&expected).map(|(g, e)| (g - e).abs());
     let (low, high) = expected.iter().fold((f64::MAX, f64::MIN), |(l, h), &e| (l.min(e), h.max(e)));
-    let mean = distances().sum::<f64>() / got.len() as f64 / (high - low);
+    let mean = distances().sum::<f64>() / got.len() as f64 / (high - low).max(f64::MIN_POSITIVE);
     let other = classes(&got, 10).iter().zip(classes(&expected, 10)).filter(|(g, e)| **g != *e).count();
     (distances().fold(0.0, f64::max), mean, other)
 }
@@ -118,6 +118,45 @@ fn operators_of_the_quantiser_answer_as_onnx_runtime_does() {
     }
     assert!(failures.is_empty(), "{failures:#?}");
     assert!(seen >= 30, "only {seen} models were there");
+}
+
+/// Graphs as each mode of the quantiser, its fusions and its weight-only forms write them;
+/// `tests/data/quantized/make_quantized.py` makes them.
+#[test]
+fn whatever_the_quantiser_writes_answers_as_onnx_runtime_does() {
+    let (mut failures, mut seen) = (Vec::new(), 0);
+    for path in models("quantized") {
+        seen += 1;
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let golden = golden(&path);
+        let model = Loader::new().backend(Backend::Tract).load(&path);
+        let answers = model.and_then(|m| m.predict_batch(&with_prefix(&golden, "in:")));
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => {
+                failures.push(format!("{name}: {error:?}"));
+                continue;
+            }
+        };
+        for (output, expected) in with_prefix(&golden, "ort:").iter() {
+            let got = answers.tensor(output).unwrap();
+            assert_eq!(got.dtype(), expected.dtype(), "{name}: {output}");
+            let (most, mean, _) = differences(got, expected);
+            println!("{name:40} {output:8} most {most:.2e}  mean/range {mean:.2e}");
+            let most_allowed = match expected.dtype() {
+                // One step where the quantised answer itself is given, none where integers are summed.
+                DType::U8 | DType::I8 => 1.0,
+                DType::I32 | DType::I64 => 0.0,
+                _ => f64::INFINITY,
+            };
+            let mean_allowed = if name.ends_with("_float") || name.contains("Gelu") { 1e-5 } else { 0.01 };
+            if mean > mean_allowed || most > most_allowed || mean.is_nan() {
+                failures.push(format!("{name}: {output}: most {most}, mean {mean}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(seen >= 85, "only {seen} models were there");
 }
 
 #[test]
@@ -210,20 +249,58 @@ fn an_artifact_loads_to_the_same_answers() {
     assert_eq!(model.signature(), again.signature());
 }
 
-/// Bytes of a real file with some changed; whatever comes of it is an answer or an error, never a panic.
+/// ONNX-ML operators in front of a network, and behind it; `tests/data/mixed/make_mixed.py` makes the graphs.
+#[test]
+fn graphs_of_both_worlds_are_cut_between_the_backends() {
+    for (name, places) in [
+        ("scaled_gru", "front (native) -> network (tract) -> back (native)"),
+        ("words_conv", "front (native) -> network (tract)"),
+    ] {
+        let path = data("mixed").join(name).with_extension("onnx");
+        let model = modelberth::load(&path).unwrap();
+        let description = model.describe();
+        assert!(description.engine.contains(places), "{name}: {}", description.engine);
+        assert!(description.reason.contains("cut"), "{}", description.reason);
+        assert!(description.row_independent, "{name}");
+        let golden = golden(&path);
+        let inputs = with_prefix(&golden, "in:");
+        let answers = model.predict_batch(&inputs).unwrap();
+        let expected = with_prefix(&golden, "ort:");
+        assert!(answers.iter().map(|(n, _)| n).eq(expected.iter().map(|(n, _)| n)), "{name}");
+        for ((_, got), (output, expected)) in answers.iter().zip(expected.iter()) {
+            let distance = distance(got, expected).unwrap();
+            assert!(distance < 10.0, "{name}: {output}: {distance}");
+        }
+        let again = Loader::new().load_artifact(&model.artifact().unwrap()).unwrap();
+        assert_eq!(again.predict_batch(&inputs).unwrap(), answers);
+        let last = expected.iter().last().unwrap().0.to_string();
+        let one = Loader::new().outputs([last.as_str()]).load(&path).unwrap();
+        assert_eq!(one.predict_batch(&inputs).unwrap().tensor(&last).unwrap(), answers.tensor(&last).unwrap());
+        let rounding = Tolerance { relative: 1e-4, absolute: 1e-5 };
+        check(&*model, &Options::new().samples(inputs.into_owned()).large_rows(100).tolerance(rounding)).unwrap();
+        // Neither backend alone takes it.
+        for backend in [Backend::Native, Backend::Tract] {
+            let error = Loader::new().backend(backend).load(&path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        }
+    }
+}
+
+/// Bytes of real files with some changed; whatever comes of it is an answer or an error, never a panic.
 #[test]
 fn broken_files_are_errors() {
+    const FILES: usize = 1000;
     // tract's panics are contained; their messages would fill the output.
     std::panic::set_hook(Box::new(|_| {}));
-    let whole = std::fs::read(data("nets").join("cnn.onnx")).unwrap();
+    let nets: Vec<Vec<u8>> = models("nets").into_iter().map(|path| std::fs::read(path).unwrap()).collect();
     let mut state = 42u64;
     let mut random = move |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
     let (mut loaded, mut panics) = (0, 0);
-    for _ in 0..300 {
-        let mut bytes = whole.clone();
+    for file in 0..FILES {
+        let mut bytes = nets[file % nets.len()].clone();
         // The structure is at the ends; weights are in between.
         for _ in 0..1 + random(4) {
             let at = if random(2) == 0 { random(600) } else { bytes.len() - 1 - random(2500) };
@@ -243,7 +320,7 @@ fn broken_files_are_errors() {
         }
     }
     let _ = std::panic::take_hook();
-    println!("{loaded} of 300 loaded");
+    println!("{loaded} of {FILES} loaded");
     assert_eq!(panics, 0);
 }
 

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::load::Source;
+#[cfg(feature = "tract")]
+use crate::onnx::NodeProto;
 use crate::onnx::{DecodeLimits, ExternalData, GraphProto, ModelProto};
-use crate::{Artifact, ArtifactFile, Error, ErrorKind, Limits, Result};
+use crate::{Artifact, Error, ErrorKind, Limits, Result};
 
 /// The messages of the file, and its graph.
 ///
@@ -72,6 +74,16 @@ pub(crate) fn operators(graph: &GraphProto) -> Vec<(String, usize)> {
     operators.into_iter().collect()
 }
 
+/// Every name that a node or its subgraphs use; those that a subgraph defines itself are among them.
+#[cfg(feature = "tract")]
+pub(crate) fn used_names<'g>(node: &'g NodeProto, names: &mut Vec<&'g str>) {
+    names.extend(node.input.iter().map(String::as_str));
+    for graph in node.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs)) {
+        names.extend(graph.output.iter().filter_map(|o| o.name.as_deref()));
+        graph.node.iter().for_each(|inner| used_names(inner, names));
+    }
+}
+
 /// The tool that wrote the file, as a note.
 pub(crate) fn written_by(proto: &ModelProto) -> Option<String> {
     let producer = proto.producer_name.as_deref().filter(|p| !p.is_empty())?;
@@ -84,7 +96,7 @@ pub(crate) fn written_by(proto: &ModelProto) -> Option<String> {
 /// # Errors
 /// What reading the files beside it gives.
 pub(crate) fn artifact(source: &Source, external: Option<&ExternalData>) -> Result<Artifact> {
-    let mut files = vec![ArtifactFile::in_memory(source.name.as_str(), Arc::clone(&source.bytes))];
+    let mut files = vec![source.main_file()];
     for path in external.map(ExternalData::used).unwrap_or_default() {
         files.push(source.file(&path)?);
     }

@@ -1,11 +1,17 @@
 //! What turns a file into a model.
 
+#[cfg(feature = "candle")]
+pub(crate) mod candle;
+#[cfg(any(feature = "tract", feature = "candle"))]
+mod contain;
 #[cfg(any(feature = "native", feature = "tract"))]
 mod declared;
 #[cfg(any(feature = "native", feature = "tract"))]
 mod file;
 #[cfg(any(feature = "native", feature = "tract"))]
 mod inline;
+#[cfg(all(feature = "native", feature = "tract"))]
+pub(crate) mod mixed;
 #[cfg(feature = "native")]
 pub(crate) mod native;
 #[cfg(feature = "tract")]

@@ -5,7 +5,7 @@ use super::isa::Level;
 use super::isa::dispatch;
 
 /// Elements taken together.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// The softmax of each row of `values` (m, n): e^(x - max) over its sum.
 pub(crate) fn softmax_rows(isa: Isa, values: &mut [f32], n: usize) {
@@ -22,21 +22,29 @@ pub(crate) fn softmax_rows(isa: Isa, values: &mut [f32], n: usize) {
 dispatch! { fn narrow(values: &mut [f32], n: usize) = narrow_body }
 dispatch! { fn wide(values: &mut [f32], n: usize) = wide_body }
 
-/// Rows that fit into one register.
+/// Short rows, many side by side, so that no lane of the exponentials is idle.
 #[inline(always)]
 fn narrow_body<const FMA: bool>(values: &mut [f32], n: usize) {
-    for row in values.chunks_exact_mut(n) {
-        let mut lanes = [f32::NEG_INFINITY; LANES];
-        for (lane, v) in lanes.iter_mut().zip(row.iter()) {
-            *lane = *v;
+    const BLOCK: usize = 16 * LANES;
+    let mut block = [0.0f32; BLOCK];
+    for rows in values.chunks_mut(BLOCK / n * n) {
+        let block = &mut block[..rows.len().next_multiple_of(LANES)];
+        for (shifted, row) in block.chunks_exact_mut(n).zip(rows.chunks_exact(n)) {
+            let max = row.iter().copied().fold(f32::NEG_INFINITY, larger);
+            for (s, v) in shifted.iter_mut().zip(row) {
+                *s = *v - max;
+            }
         }
-        let max = folded(lanes, larger);
-        for lane in &mut lanes {
-            *lane = exp_f32::<FMA>(*lane - max);
+        for lanes in block.as_chunks_mut::<LANES>().0 {
+            for v in lanes {
+                *v = exp_f32::<FMA>(*v);
+            }
         }
-        let scale = 1.0 / folded(lanes, |a, b| a + b);
-        for (v, lane) in row.iter_mut().zip(&lanes) {
-            *v = *lane * scale;
+        for (row, exps) in rows.chunks_exact_mut(n).zip(block.chunks_exact(n)) {
+            let scale = 1.0 / exps.iter().sum::<f32>();
+            for (v, e) in row.iter_mut().zip(exps) {
+                *v = *e * scale;
+            }
         }
     }
 }
@@ -83,7 +91,7 @@ fn larger(a: f32, b: f32) -> f32 {
 
 /// The lanes folded in halves.
 #[inline(always)]
-fn folded(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
+pub(super) fn folded(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {

@@ -1,4 +1,4 @@
-use super::exp::{exp_f32, logistic_f32};
+use super::exp::{exp_f32, exp_f64, logistic_f32};
 use super::*;
 
 /// Distance in units of the last place.
@@ -19,6 +19,24 @@ fn exp_is_within_two_ulps_everywhere() {
         }
     }
     assert!(worst.0 <= 2, "{} ulps at {:e}", worst.0, worst.1);
+}
+
+#[test]
+fn exp_of_f64_is_within_three_ulps_everywhere() {
+    // The library's own is within one ulp.
+    let ulps = |a: f64, b: f64| if a == b { 0 } else { (a.to_bits() as i64).abs_diff(b.to_bits() as i64) };
+    let steps = (0..1_000_000).map(|i| -750.0 + 1.47e-3 * f64::from(i));
+    let small = (0..2_000).flat_map(|i| [2f64.powi(-i / 2) * 1.1, -(2f64.powi(-i / 2)) * 1.3]);
+    let mut worst = (0, 0.0);
+    for x in steps.chain(small) {
+        let far = ulps(exp_f64::<true>(x), x.exp()).max(ulps(exp_f64::<false>(x), x.exp()));
+        if far > worst.0 {
+            worst = (far, x);
+        }
+    }
+    assert!(worst.0 <= 3, "{} ulps at {:e}", worst.0, worst.1);
+    assert!(exp_f64::<true>(f64::NAN).is_nan() && exp_f64::<false>(f64::NAN).is_nan());
+    assert_eq!((exp_f64::<true>(f64::INFINITY), exp_f64::<true>(f64::NEG_INFINITY)), (f64::INFINITY, 0.0));
 }
 
 #[test]
@@ -191,6 +209,94 @@ fn exits_agree_with_descent_on_every_instruction_set() {
         for (g, group) in found.iter().enumerate() {
             for (l, exit) in group.iter().enumerate() {
                 assert_eq!(usize::from(*exit), expected(g, l), "{isa:?}, row {l} of group {g}");
+            }
+        }
+    }
+}
+
+#[cfg(feature = "candle")]
+mod transformer {
+    use super::*;
+    use crate::kernel::transformer::erf_f32;
+
+    #[test]
+    fn erf_is_that_of_libm() {
+        let mut most = 0.0f32;
+        for i in -60_000..=60_000 {
+            let x = i as f32 / 10_000.0;
+            most =
+                most.max((erf_f32::<true>(x) - libm::erff(x)).abs()).max((erf_f32::<false>(x) - libm::erff(x)).abs());
+        }
+        assert!(most < 5e-7, "{most}");
+        assert!(erf_f32::<true>(f32::NAN).is_nan());
+        assert_eq!(erf_f32::<true>(f32::INFINITY), erf_f32::<true>(4.0));
+    }
+
+    /// Numbers of both signs, and as many as make whole registers and a rest.
+    fn values(n: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 37 + 11) % 101) as f32 / 17.0 - 3.0).collect()
+    }
+
+    #[test]
+    fn epilogues_are_their_formulas() {
+        let gelu = |x: f64| 0.5 * x * (1.0 + libm::erf(x / 2f64.sqrt()));
+        let tanh =
+            |x: f64| 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh());
+        let formulas: [(Epilogue, &dyn Fn(f64) -> f64); 4] = [
+            (Epilogue::Bias, &|x| x),
+            (Epilogue::Gelu, &gelu),
+            (Epilogue::GeluTanh, &tanh),
+            (Epilogue::Relu, &|x: f64| x.max(0.0)),
+        ];
+        let (n, bias) = (37, values(37));
+        for isa in Isa::all() {
+            for (epilogue, formula) in formulas {
+                let (before, mut after) = (values(5 * n), values(5 * n));
+                finish_rows(isa, epilogue, &mut after, &bias);
+                for (i, (b, a)) in before.iter().zip(&after).enumerate() {
+                    let expected = formula(f64::from(b + bias[i % n]));
+                    assert!((f64::from(*a) - expected).abs() < 2e-6, "{isa:?} {epilogue:?}: {a}, not {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_normalised_and_attended_to() {
+        let n = 37;
+        let (bias, scale, shift, residual) = (values(n), values(n), values(n + 3), values(4 * n));
+        let mask: Vec<f32> = (0..n).map(|i| if i < 30 { 0.0 } else { f32::MIN }).collect();
+        for isa in Isa::all() {
+            let (before, mut after) = (values(4 * n + 1)[1..].to_vec(), values(4 * n + 1)[1..].to_vec());
+            add_norm_rows(
+                isa,
+                &mut after,
+                &bias,
+                &residual,
+                LayerNorm { scale: &scale, shift: &shift[3..], epsilon: 1e-5 },
+            );
+            for r in 0..4 {
+                let row: Vec<f64> = (0..n)
+                    .map(|i| f64::from(before[r * n + i]) + f64::from(bias[i]) + f64::from(residual[r * n + i]))
+                    .collect();
+                let mean = row.iter().sum::<f64>() / n as f64;
+                let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n as f64;
+                for i in 0..n {
+                    let expected =
+                        (row[i] - mean) / (variance + 1e-5).sqrt() * f64::from(scale[i]) + f64::from(shift[i + 3]);
+                    assert!((f64::from(after[r * n + i]) - expected).abs() < 1e-5, "{isa:?}");
+                }
+            }
+
+            let (before, mut after) = (values(2 * n), values(2 * n));
+            attention_rows(isa, &mut after, 0.5, &mask);
+            for r in 0..2 {
+                let e: Vec<f64> = (0..30).map(|i| (0.5 * f64::from(before[r * n + i])).exp()).collect();
+                let sum: f64 = e.iter().sum();
+                for i in 0..n {
+                    let expected = e.get(i).map_or(0.0, |e| e / sum);
+                    assert!((f64::from(after[r * n + i]) - expected).abs() < 1e-6, "{isa:?}");
+                }
             }
         }
     }

@@ -1,16 +1,24 @@
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Limits;
+#[cfg(feature = "candle")]
+use super::Folder;
+use super::{Format, Limits};
 use crate::onnx::ExternalData;
 use crate::{Artifact, ArtifactFile, Error, ErrorKind, Result};
 
+/// The file that says what a directory in Hugging Face's layout holds.
+pub(super) const CONFIG: &str = "config.json";
 /// How deep composed models may hold composed models.
 const MAX_NESTING: usize = 8;
 /// How many parts a composed model may have altogether. A few manifests that name each other twice would else be
 /// exponentially many.
 const MAX_PARTS: usize = 1024;
+
+/// From this many bytes on a file is not kept in memory beside the model that was made of it.
+const LARGE_BYTES: usize = 8 << 20;
 
 /// The bytes of a model's main file, and where the others would be.
 #[derive(Debug, Clone)]
@@ -21,6 +29,8 @@ pub(crate) struct Source {
     pub(crate) bytes: Arc<[u8]>,
     /// The directory that other files of the model are confined to; none when it came from memory.
     pub(crate) directory: Option<PathBuf>,
+    /// Where the content was read; none when it came from memory.
+    path: Option<PathBuf>,
     /// The other files, when they are in memory.
     beside: Option<Beside>,
     nesting: usize,
@@ -42,11 +52,11 @@ impl Source {
             Error::new(Error::from(e).kind(), "the model file can't be opened; check the path").model(&shown)
         })?;
         if meta.is_dir() {
-            return Err(Error::new(
-                ErrorKind::FeatureDisabled,
-                "this is a directory; directories with safetensors need the feature `candle`, which this build lacks",
-            )
-            .model(&shown));
+            let name = path.file_name().map_or_else(|| shown.clone(), |n| n.to_string_lossy().into_owned());
+            return Ok(Self { name, ..Self::beside_config(&path.join(CONFIG), &shown, limits)? });
+        }
+        if Format::sniff(&head(path).map_err(|e| Error::from(e).model(&shown))?) == Some(Format::Safetensors) {
+            return Self::beside_config(&path.with_file_name(CONFIG), &shown, limits);
         }
         if meta.len() > limits.max_file_bytes {
             return Err(Error::new(ErrorKind::LimitExceeded, "the model file is larger than `Limits::max_file_bytes`")
@@ -57,7 +67,36 @@ impl Source {
         let bytes = std::fs::read(path).map_err(|e| Error::from(e).model(&shown))?;
         let name = path.file_name().map_or_else(|| shown.clone(), |n| n.to_string_lossy().into_owned());
         let directory = path.parent().map(|p| if p.as_os_str().is_empty() { PathBuf::from(".") } else { p.to_owned() });
-        Ok(Self { directory, ..Self::bare(name, bytes.into()) })
+        Ok(Self { directory, path: Some(path.to_owned()), ..Self::bare(name, bytes.into()) })
+    }
+
+    /// Other content in the place of this file, with the same files beside it.
+    #[cfg(all(feature = "native", feature = "tract"))]
+    pub(crate) fn with_bytes(&self, bytes: Vec<u8>) -> Self {
+        Self { bytes: bytes.into(), path: None, ..self.clone() }
+    }
+
+    /// The configuration of the directory of weights that `shown` is or lies in.
+    fn beside_config(config: &Path, shown: &str, limits: &Limits) -> Result<Self> {
+        if !cfg!(feature = "candle") {
+            return Err(Format::HuggingFace.refusal().model(shown));
+        }
+        if !config.is_file() {
+            let message = "there is no `config.json` beside the weights, which says what they are; a Hugging Face \
+                           directory has `config.json`, `tokenizer.json` and `model.safetensors`";
+            return Err(Error::new(ErrorKind::NotFound, message).model(shown));
+        }
+        Self::open(config, limits)
+    }
+
+    /// The files that this one stands among; none when it came from memory alone.
+    #[cfg(feature = "candle")]
+    pub(crate) fn folder(&self) -> Option<Folder> {
+        match (&self.beside, &self.directory) {
+            (Some(Beside { files, base }), _) => Some(Folder::in_memory(Arc::clone(files), base)),
+            (None, Some(directory)) => Some(Folder::on_disk(directory)),
+            (None, None) => None,
+        }
     }
 
     pub(crate) fn memory(name: &str, bytes: Arc<[u8]>, limits: &Limits) -> Result<Self> {
@@ -71,7 +110,7 @@ impl Source {
     }
 
     fn bare(name: String, bytes: Arc<[u8]>) -> Self {
-        Self { name, bytes, directory: None, beside: None, nesting: 0, parts: Arc::default() }
+        Self { name, bytes, directory: None, path: None, beside: None, nesting: 0, parts: Arc::default() }
     }
 
     /// The main file of an artifact, with the others beside it.
@@ -157,6 +196,19 @@ impl Source {
         }
     }
 
+    /// The main file as part of this model's artifact: in memory, or where it was read when it is large.
+    #[cfg_attr(not(any(feature = "native", feature = "tract")), allow(dead_code, reason = "for backends"))]
+    pub(crate) fn main_file(&self) -> ArtifactFile {
+        match &self.path {
+            Some(path) if self.bytes.len() >= LARGE_BYTES => {
+                let location = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                let digest = crate::Digest::of(&self.bytes);
+                ArtifactFile::on_disk(self.name.as_str(), location, digest, self.bytes.len() as u64)
+            }
+            _ => ArtifactFile::in_memory(self.name.as_str(), Arc::clone(&self.bytes)),
+        }
+    }
+
     /// The file at `path` as part of this model's artifact.
     ///
     /// # Errors
@@ -179,8 +231,15 @@ impl Source {
     }
 }
 
+/// The first bytes of a file, enough to tell the format.
+fn head(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    std::fs::File::open(path)?.take(4096).read_to_end(&mut head)?;
+    Ok(head)
+}
+
 /// A relative path in its plainest form, or nothing where it could lead elsewhere on any system.
-fn confined(path: &str) -> Option<String> {
+pub(super) fn confined(path: &str) -> Option<String> {
     if path.contains(['\\', ':', '\0']) {
         return None;
     }

@@ -11,6 +11,8 @@ mod access;
 mod bytes;
 mod external;
 mod message;
+#[cfg(feature = "tract")]
+mod packed;
 mod sniff;
 mod tensor;
 mod wire;

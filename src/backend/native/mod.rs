@@ -22,3 +22,5 @@ pub(crate) mod trees;
 pub(crate) mod value;
 
 pub(crate) use model::load;
+#[cfg(feature = "tract")]
+pub(crate) use ops::has;

@@ -46,8 +46,8 @@ pub(super) struct Analysis {
     pub(super) batching: Batching,
     /// Whether made-up rows got the same answers alone as together.
     pub(super) rows_agree: bool,
-    /// The shapes of inputs with three rows, for looking at the graph.
-    pub(super) probe_shapes: Vec<Vec<usize>>,
+    /// Made-up inputs of three rows (one where rows are run one by one), for looking at the graph.
+    pub(super) probe: Vec<Tensor<'static>>,
     pub(super) notes: Vec<String>,
 }
 
@@ -218,13 +218,13 @@ impl Prober<'_> {
                 specs.push(TensorSpec::new(name.as_str(), *dtype, dims));
             }
             let rows_agree = batched && specs.iter().all(TensorSpec::is_batched) && self.rows_agree(sizes, &fits)?;
-            let three = self.made_up(Sizes { rows: ROWS[1], ..sizes }, 0)?;
+            let probe = self.made_up(Sizes { rows: ROWS[1], ..sizes }, 1)?;
             Ok(Analysis {
                 signature: Signature::new(self.inputs.iter().map(Declared::spec).collect(), specs),
                 fits,
                 batching,
                 rows_agree,
-                probe_shapes: three.iter().map(|t| t.shape().to_vec()).collect(),
+                probe,
                 notes: Vec::new(),
             })
         })
@@ -255,7 +255,7 @@ impl Prober<'_> {
                 fits,
                 batching: Batching::RowByRow,
                 rows_agree: true,
-                probe_shapes: self.made_up(sizes, 0)?.iter().map(|t| t.shape().to_vec()).collect(),
+                probe: self.made_up(sizes, 1)?,
                 notes: Vec::new(),
             })
         })
@@ -300,7 +300,7 @@ pub(super) fn fitted<'t>(tensor: Tensor<'t>, fit: Fit) -> Result<Tensor<'t>> {
 }
 
 /// Whether two tensors agree up to the rounding that another order of summing brings.
-fn close(a: &Tensor<'_>, b: &Tensor<'_>) -> bool {
+pub(super) fn close(a: &Tensor<'_>, b: &Tensor<'_>) -> bool {
     fn near<T: Element>(a: &Tensor<'_>, b: &Tensor<'_>, number: impl Fn(&T) -> f64) -> bool {
         let (Ok(a), Ok(b)) = (a.view::<T>(), b.view::<T>()) else { return false };
         a.len() == b.len()

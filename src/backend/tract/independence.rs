@@ -3,11 +3,13 @@
 //! tract knows for every operator which axes of its outputs stand for which axes of its inputs. The batch axis of the
 //! inputs is followed through the graph. Where it is summed over, sorted along, taken a range of, merged with another
 //! or, as for a dynamic quantisation range, looked at as a whole, rows are not independent. What joins it from
-//! elsewhere must be the same for all rows.
+//! elsewhere must be the same for all rows. Exporters also fold the batch into the axis behind it and take it apart
+//! again, with a reshape or by picking entries; then a row is a run of entries of the folded axis.
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{DimLike, InOut};
-use tract_onnx::tract_core::ops::array::{DynSlice, MultiBroadcastTo};
+use tract_onnx::tract_core::ops::array::{DynSlice, Gather, MultiBroadcastTo};
+use tract_onnx::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_core::ops::nn::Softmax;
 
 use super::trial;
@@ -17,8 +19,8 @@ use super::trial;
 enum Trail {
     /// Not at all.
     Free,
-    /// Each entry along this axis comes from one row.
-    Axis(usize),
+    /// The entries along this axis come from one row each, row after row in runs of `run` entries.
+    Rows { axis: usize, run: usize },
     /// Rows are mixed.
     Mixed,
 }
@@ -28,7 +30,7 @@ enum Trail {
 pub(super) fn rows_independent(model: &TypedModel, batched: &[bool]) -> TractResult<bool> {
     let mut trails: Vec<TVec<Trail>> = vec![tvec![]; model.nodes.len()];
     for (outlet, batched) in model.input_outlets()?.iter().zip(batched) {
-        trails[outlet.node] = tvec![if *batched { Trail::Axis(0) } else { Trail::Free }];
+        trails[outlet.node] = tvec![if *batched { Trail::Rows { axis: 0, run: 1 } } else { Trail::Free }];
     }
     for id in model.eval_order()? {
         if trails[id].is_empty() {
@@ -36,7 +38,7 @@ pub(super) fn rows_independent(model: &TypedModel, batched: &[bool]) -> TractRes
             trails[id] = outputs(model, model.node(id), &inputs)?;
         }
     }
-    Ok(model.output_outlets()?.iter().all(|o| matches!(trails[o.node][o.slot], Trail::Axis(_))))
+    Ok(model.output_outlets()?.iter().all(|o| matches!(trails[o.node][o.slot], Trail::Rows { run: 1, .. })))
 }
 
 /// The trails of a node's outputs.
@@ -46,19 +48,57 @@ fn outputs(model: &TypedModel, node: &TypedNode, inputs: &[Trail]) -> TractResul
         return all(Trail::Mixed);
     }
     let axes: TVec<Option<usize>> =
-        inputs.iter().map(|t| if let Trail::Axis(a) = t { Some(*a) } else { None }).collect();
-    if axes.iter().all(Option::is_none) {
-        return all(Trail::Free);
+        inputs.iter().map(|t| if let Trail::Rows { axis, .. } = t { Some(*axis) } else { None }).collect();
+    let runs = || inputs.iter().filter_map(|t| if let Trail::Rows { run, .. } = t { Some(*run) } else { None });
+    let Some(run) = runs().next() else { return all(Trail::Free) };
+    if let Some(trail) = folded(model, node, inputs)? {
+        return all(trail);
     }
     let found = match mapped(model, node, &axes)? {
-        Some(found) => Some(found),
+        Some(found) if runs().all(|other| other == run) => Some(found),
         // An operator that can't be tried, for want of a state or of numbers that it takes, counts as mixing.
-        None => trial::kept_apart(model, node, &axes).unwrap_or(None),
+        None if runs().all(|run| run == 1) => trial::kept_apart(model, node, &axes).unwrap_or(None),
+        _ => None,
     };
     Ok(match found {
-        Some(axes) => axes.into_iter().map(Trail::Axis).collect(),
+        Some(axes) => axes.into_iter().map(|axis| Trail::Rows { axis, run }).collect(),
         None => tvec![Trail::Mixed; node.outputs.len()],
     })
+}
+
+/// What becomes of the batch where an operator folds it into another axis or takes it apart again.
+fn folded(model: &TypedModel, node: &TypedNode, inputs: &[Trail]) -> TractResult<Option<Trail>> {
+    let Some(Trail::Rows { axis, run }) = inputs.first().copied() else { return Ok(None) };
+    let fact = model.outlet_fact(node.inputs[0])?;
+    let rows = fact.shape[axis].to_usize()? / run;
+    if let Some(AxisOp::Reshape(at, from, to)) = node.op_as::<AxisOp>()
+        && (*at..at + from.len()).contains(&axis)
+        && rows > 0
+    {
+        // A row is a run of what is folded only where the batch comes first.
+        if !from[..axis - at].iter().all(|dim| *dim == 1.to_dim()) {
+            return Ok(Some(Trail::Mixed));
+        }
+        let first = to.iter().position(|dim| *dim != 1.to_dim()).unwrap_or(0);
+        let length = to.get(first).map_or(Ok(1), DimLike::to_usize)?;
+        let whole = length % rows == 0;
+        return Ok(Some(if whole { Trail::Rows { axis: at + first, run: length / rows } } else { Trail::Mixed }));
+    }
+    if let (Some(gather), [_, Trail::Free]) = (node.op_as::<Gather>(), inputs)
+        && gather.axis == axis
+        && run > 1
+        && let Some(picked) = &model.outlet_fact(node.inputs[1])?.konst
+    {
+        let picked = picked.cast_to::<i64>()?;
+        let picked = picked.to_plain_array_view::<i64>()?;
+        let length = (rows * run) as i64;
+        let row_of = |entry: i64| if entry < 0 { entry + length } else { entry } / run as i64;
+        let along = (0..picked.ndim())
+            .filter(|along| picked.shape()[*along] == rows)
+            .find(|along| picked.indexed_iter().all(|(place, entry)| row_of(*entry) == place[*along] as i64));
+        return Ok(along.map(|along| Trail::Rows { axis: axis + along, run: 1 }));
+    }
+    Ok(None)
 }
 
 /// The batch axis of every output as the operator itself tells it; nothing where it does not.

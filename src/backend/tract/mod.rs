@@ -23,3 +23,5 @@ mod tests;
 mod trial;
 
 pub(crate) use model::load;
+#[cfg(feature = "native")]
+pub(crate) use support::has;

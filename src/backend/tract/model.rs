@@ -10,13 +10,15 @@ use super::analyze::{self, Analysis, Batching};
 use super::contain::contained;
 use super::plan::Plans;
 use super::{convert, independence, prepare};
-use crate::backend::declared::{self, Hint};
+use crate::backend::declared::{self, Declared, Hint};
 use crate::backend::{file, inline};
 use crate::load::Source;
-use crate::{Artifact, Checked, Description, Dim, Error, ErrorKind, Loader, Model, Result, Signature, Tensor, Tensors};
+use crate::{
+    Artifact, Checked, Description, Dim, Error, ErrorKind, Limits, Loader, Model, Result, Signature, Tensor, Tensors,
+};
 
 /// What runs the graph, with its version.
-const ENGINE: &str = "tract 0.23.9, compiled per shape of the inputs";
+const ENGINE: &str = "tract 0.23.9";
 /// The fewest rows worth a thread of their own.
 const ROWS_PER_THREAD: usize = 8;
 
@@ -44,16 +46,19 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
         .collect::<Result<Vec<_>>>()?;
     description.parameters = prepared.parameters;
     description.bytes = prepared.weight_bytes;
-    let plans = Plans::parse(&prepared.proto.encode_to_vec(), types, prepared.weight_bytes, limits)?;
+    let mut plans = Plans::parse(&prepared.proto.encode_to_vec(), types, prepared.weight_bytes, limits)?;
     drop(prepared.proto);
-    let run = |tensors: &[Tensor<'_>]| run_graph(&plans, tensors);
-    let mut analysis = analyze::analyze(&run, inputs, &names, limits)?;
+    let mut analysis = analyzed(&mut plans, inputs, &names, limits)?;
     description.row_independent = match analysis.batching {
         Batching::RowByRow => true,
         Batching::Whole => analysis.rows_agree && rows_independent(&plans, &analysis),
         Batching::None => false,
     };
-    plans.clear();
+    plans.settle();
+    description.engine = format!(
+        "{ENGINE}, compiled {}",
+        if plans.is_general() { "once for all shapes" } else { "per shape of the inputs" }
+    );
 
     description.notes = std::mem::take(&mut analysis.notes);
     if !prepared.rewritten.is_empty() {
@@ -70,9 +75,39 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     Ok(Arc::new(Checked::new(TractModel { plans, analysis, pool, description, artifact }).cast(loader.cast)))
 }
 
+/// What the dry runs tell; through one plan for all shapes where the weights are large and tract can make one.
+fn analyzed(plans: &mut Plans, inputs: Vec<Declared>, names: &[String], limits: &Limits) -> Result<Analysis> {
+    let analyze = |plans: &Plans, inputs| {
+        analyze::analyze(&|tensors: &[Tensor<'_>]| run_graph(plans, tensors), inputs, names, limits)
+    };
+    let mut open = inputs.clone();
+    if !open.iter().any(Declared::is_batched) {
+        open.iter_mut().for_each(|d| d.widen(true));
+    }
+    plans.generalize(&open.iter().map(|d| d.dims.as_slice()).collect::<Vec<_>>());
+    if plans.is_general() {
+        // What tract makes of open sizes is believed only where it gives what the sizes themselves give.
+        if let Ok(found) = analyze(plans, inputs.clone())
+            && generally_right(plans, &found.probe).unwrap_or(false)
+        {
+            return Ok(found);
+        }
+        plans.specialize();
+    }
+    analyze(plans, inputs)
+}
+
+/// Whether the plan for all shapes answers as the one for the shapes of `probe`.
+fn generally_right(plans: &Plans, probe: &[Tensor<'_>]) -> Result<bool> {
+    let values = probe.iter().map(convert::to_tract).collect::<Result<TVec<TValue>>>()?;
+    let alone = plans.run_alone(values)?.into_iter().map(convert::from_tract).collect::<Result<Vec<_>>>()?;
+    let all = run_graph(plans, probe)?;
+    Ok(alone.len() == all.len() && alone.iter().zip(&all).all(|(a, b)| analyze::close(a, b)))
+}
+
 /// Whether tract's own graph keeps rows apart.
 fn rows_independent(plans: &Plans, analysis: &Analysis) -> bool {
-    let shapes: Vec<&[usize]> = analysis.probe_shapes.iter().map(Vec::as_slice).collect();
+    let shapes: Vec<&[usize]> = analysis.probe.iter().map(|t| t.shape()).collect();
     let batched: Vec<bool> = analysis.signature.inputs().iter().map(|s| s.is_batched()).collect();
     let tracked = plans.typed(&shapes).and_then(|typed: TypedModel| {
         contained(ErrorKind::Backend, "following the batch axis", || {

@@ -1,17 +1,21 @@
-//! Compiled forms of a graph, one per shape of the inputs.
+//! Compiled forms of a graph: one per shape of the inputs, or one for all.
 //!
 //! tract runs fastest when every size is known, so a graph is compiled anew for every combination of input shapes, and
-//! the last few are kept. A plan is shared by all threads; what one run changes is its own.
+//! the last few are kept. Every plan has its own copy of the weights, packed for the kernels. A graph with large weights
+//! is therefore compiled once for sizes that stay open, and nothing else of it is kept. A plan is shared by all threads;
+//! what one run changes is its own.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::DimLike;
 
 use super::contain::contained;
-use crate::{Error, ErrorKind, Limits, Result};
+use crate::{Dim, Error, ErrorKind, Limits, Result};
 
+/// From this many bytes of weights on, one plan for all shapes is tried.
+const LARGE_BYTES: u64 = 4 << 20;
 /// The bytes of compiled weights that a model may hold for shapes other than the last one.
 const KEPT_BYTES: u64 = 64 << 20;
 /// The most shapes that are kept.
@@ -56,19 +60,31 @@ impl Plan {
 /// A plan that is there, or that one thread is making while others wait for it.
 type Slot = Arc<Mutex<Option<Arc<Plan>>>>;
 
+/// A plan for all shapes, with the shapes for which the sizes of its tensors were held against the limits.
+struct General {
+    plan: Plan,
+    checked: Mutex<Vec<Vec<usize>>>,
+}
+
 /// A parsed graph with its compiled forms.
 pub(super) struct Plans {
-    graph: InferenceModel,
+    /// Not there once everything runs through `general`.
+    graph: Option<InferenceModel>,
     types: Vec<DatumType>,
     max_elements: usize,
     /// The sizes of all inputs one after another, oldest use first.
     kept: Mutex<Vec<(Vec<usize>, Slot)>>,
     most_kept: usize,
+    large: bool,
+    general: Option<General>,
 }
 
 impl fmt::Debug for Plans {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Plans({} nodes, {} kept at most)", self.graph.nodes.len(), self.most_kept)
+        match &self.general {
+            Some(general) => write!(f, "Plans(one of {} nodes)", general.plan.plan.model().nodes.len()),
+            None => write!(f, "Plans(one for each of the last {} shapes)", self.most_kept),
+        }
     }
 }
 
@@ -89,21 +105,101 @@ impl Plans {
             return Err(Error::new(ErrorKind::Backend, "tract sees another number of inputs than the file declares"));
         }
         let most_kept = (KEPT_BYTES / weight_bytes.max(1)).clamp(1, MOST_KEPT) as usize;
-        Ok(Self { graph: parsed.model, types, max_elements: limits.max_elements, kept: Mutex::default(), most_kept })
+        Ok(Self {
+            graph: Some(parsed.model),
+            types,
+            max_elements: limits.max_elements,
+            kept: Mutex::default(),
+            most_kept,
+            large: weight_bytes >= LARGE_BYTES,
+            general: None,
+        })
+    }
+
+    /// Makes one plan for all shapes of a graph with large weights, where tract can; `dims` are those of the inputs.
+    ///
+    /// Its answers are to be compared with those of [`run_alone`](Self::run_alone) before they are relied on.
+    pub(super) fn generalize(&mut self, dims: &[&[Dim]]) {
+        let Some(graph) = self.graph.as_ref().filter(|_| self.large) else { return };
+        let made = contained(ErrorKind::Unsupported, "compiling the graph for all shapes", || {
+            let mut graph = graph.clone();
+            let mut named: HashMap<String, Symbol> = HashMap::new();
+            for (i, (dims, dtype)) in dims.iter().zip(&self.types).enumerate() {
+                let mut shape: TVec<TDim> = tvec![];
+                for dim in *dims {
+                    let symbol = match dim {
+                        Dim::Fixed(n) => {
+                            shape.push(n.to_dim());
+                            continue;
+                        }
+                        Dim::Any => graph.symbols.new_with_prefix("any"),
+                        // No name of a file begins like this.
+                        Dim::Batch => {
+                            named.entry("\0".into()).or_insert_with(|| graph.symbols.new_with_prefix("m")).clone()
+                        }
+                        Dim::Named(name) => {
+                            named.entry(name.clone()).or_insert_with(|| graph.symbols.new_with_prefix("size")).clone()
+                        }
+                    };
+                    shape.push(symbol.to_dim());
+                }
+                graph.set_input_fact(i, InferenceFact::dt_shape(*dtype, shape))?;
+            }
+            if named.is_empty() {
+                return Err(TractError::msg("every size is known"));
+            }
+            Plan::new(graph.into_optimized()?.into_runnable()?)
+        });
+        self.general = made.ok().map(|plan| General { plan, checked: Mutex::default() });
+    }
+
+    /// Whether one plan serves all shapes.
+    pub(super) fn is_general(&self) -> bool {
+        self.general.is_some()
+    }
+
+    /// Makes a plan for each shape again.
+    pub(super) fn specialize(&mut self) {
+        self.general = None;
+    }
+
+    /// Forgets what is not needed to run.
+    pub(super) fn settle(&mut self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        if self.general.is_some() {
+            self.graph = None;
+        }
     }
 
     /// The graph for inputs of these shapes, before tract chooses its kernels.
     pub(super) fn typed(&self, shapes: &[&[usize]]) -> Result<TypedModel> {
+        let Some(graph) = &self.graph else {
+            return Err(Error::new(ErrorKind::Backend, "the graph was let go after load"));
+        };
         let model = contained(ErrorKind::Unsupported, "working out the graph's types and shapes", || {
-            let mut graph = self.graph.clone();
+            let mut graph = graph.clone();
             for (i, (shape, dtype)) in shapes.iter().zip(&self.types).enumerate() {
                 graph.set_input_fact(i, InferenceFact::dt_shape(*dtype, shape.iter().copied()))?;
             }
             graph.into_typed()
         })?;
+        self.check_sizes(&model, &SymbolValues::default())?;
+        Ok(model)
+    }
+
+    /// Holds the sizes of all tensors against the limits.
+    fn check_sizes(&self, model: &TypedModel, symbols: &SymbolValues) -> Result<()> {
         for fact in model.nodes.iter().flat_map(|n| &n.outputs).map(|o| &o.fact) {
-            let count = fact.shape.iter().try_fold(1usize, |n, dim| n.checked_mul(dim.to_usize().ok()?));
-            if fact.shape.is_concrete() && count.is_none_or(|n| n > self.max_elements) {
+            let mut count = Some(1usize);
+            let mut known = true;
+            for dim in fact.shape.iter() {
+                match dim.eval_to_i64(symbols) {
+                    Ok(n) => count = count.and_then(|count| count.checked_mul(usize::try_from(n).ok()?)),
+                    // What depends on the numbers in a tensor is known when it is there.
+                    Err(_) => known = false,
+                }
+            }
+            if known && count.is_none_or(|n| n > self.max_elements) {
                 return Err(Error::new(
                     ErrorKind::LimitExceeded,
                     "a tensor of the graph is larger than `Limits::max_elements`",
@@ -112,7 +208,32 @@ impl Plans {
                 .actual(format!("{:?}", fact.shape)));
             }
         }
-        Ok(model)
+        Ok(())
+    }
+
+    /// Runs the plan for all shapes.
+    fn run_general(&self, general: &General, inputs: TVec<TValue>) -> Result<TVec<TValue>> {
+        let key: Vec<usize> = inputs.iter().flat_map(|t| t.shape()).copied().collect();
+        let known = general.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
+        if !known {
+            let model = general.plan.plan.model();
+            let mut symbols = SymbolValues::default();
+            for (outlet, input) in model.inputs.iter().zip(&inputs) {
+                let fact = &model.nodes[outlet.node].outputs[outlet.slot].fact;
+                for (dim, size) in fact.shape.iter().zip(input.shape()) {
+                    if let TDim::Sym(symbol) = dim {
+                        symbols.set(symbol, *size as i64);
+                    }
+                }
+            }
+            contained(ErrorKind::Backend, "working out sizes", || Ok(self.check_sizes(model, &symbols)))??;
+            let mut checked = general.checked.lock().unwrap_or_else(PoisonError::into_inner);
+            if checked.len() >= MOST_KEPT as usize {
+                checked.remove(0);
+            }
+            checked.push(key);
+        }
+        contained(ErrorKind::Backend, "running the graph", || general.plan.run(inputs))
     }
 
     fn compile(&self, shapes: &[&[usize]]) -> Result<Plan> {
@@ -154,14 +275,20 @@ impl Plans {
     /// [`ErrorKind::Backend`] when tract fails or panics, [`ErrorKind::Unsupported`] when it can't compile the graph
     /// for these shapes, [`ErrorKind::LimitExceeded`] when a tensor in between would be too large.
     pub(super) fn run(&self, inputs: TVec<TValue>) -> Result<TVec<TValue>> {
+        match &self.general {
+            Some(general) => self.run_general(general, inputs),
+            None => self.run_alone(inputs),
+        }
+    }
+
+    /// The outputs for `inputs` of a plan for their very shapes.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(super) fn run_alone(&self, inputs: TVec<TValue>) -> Result<TVec<TValue>> {
         let shapes: TVec<&[usize]> = inputs.iter().map(|t| t.shape()).collect();
         let plan = self.plan(&shapes)?;
         drop(shapes);
         contained(ErrorKind::Backend, "running the graph", || plan.run(inputs))
-    }
-
-    /// Forgets the plans made so far.
-    pub(super) fn clear(&self) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

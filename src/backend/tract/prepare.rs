@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{rewrite, sizes, support};
+use crate::backend::file::used_names;
 use crate::onnx::{
     ExternalData, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, data_location,
     data_type,
@@ -46,6 +47,7 @@ pub(super) fn prepare(
     graph.input.retain(|i| !initialised.contains(i.name.as_deref().unwrap_or_default()));
     let inputs = graph.input.clone();
     select(&mut graph, outputs)?;
+    let ranks = ranks(&graph);
     let mut weights = Weights::default();
     clean(&mut graph, external, limits, &mut weights)?;
     for input in &mut graph.input {
@@ -53,7 +55,8 @@ pub(super) fn prepare(
             tensor.shape = None;
         }
     }
-    let rewritten = rewrite::rewrite(&mut graph, opset, limits)?;
+    let rewritten = rewrite::rewrite(&mut graph, opset, &ranks, limits)?;
+    drop_unused(&mut graph);
     support::check_operators(&graph)?;
     sizes::check_sizes(&graph, limits)?;
     unique_names(&mut graph);
@@ -141,29 +144,30 @@ fn select(graph: &mut GraphProto, outputs: &[String]) -> Result<()> {
     }
     let mut nodes: Vec<Option<NodeProto>> = std::mem::take(&mut graph.node).into_iter().map(Some).collect();
     graph.node = order.into_iter().filter_map(|i| nodes[i].take()).collect();
-    let mut used: HashSet<String> = outputs.iter().cloned().collect();
+    let named = |name: &String| ValueInfoProto { name: Some(name.clone()), ..ValueInfoProto::default() };
+    graph.output = outputs.iter().map(named).collect();
+    drop_unused(graph);
+    Ok(())
+}
+
+/// Leaves out the constants that no node and no output uses.
+fn drop_unused(graph: &mut GraphProto) {
+    let mut used: HashSet<String> = graph.output.iter().filter_map(|o| o.name.clone()).collect();
     for node in &graph.node {
         let mut names = Vec::new();
         used_names(node, &mut names);
         used.extend(names.into_iter().map(str::to_owned));
     }
     graph.initializer.retain(|t| t.name.as_ref().is_some_and(|n| used.contains(n)));
-    let named = |name: &String| ValueInfoProto { name: Some(name.clone()), ..ValueInfoProto::default() };
-    graph.output = outputs.iter().map(named).collect();
-    Ok(())
 }
 
-/// Every name that a node or its subgraphs use; those that a subgraph defines itself are among them.
-fn used_names<'g>(node: &'g NodeProto, names: &mut Vec<&'g str>) {
-    names.extend(node.input.iter().map(String::as_str));
-    for graph in subgraphs(node) {
-        names.extend(graph.output.iter().filter_map(|o| o.name.as_deref()));
-        graph.node.iter().for_each(|inner| used_names(inner, names));
-    }
-}
-
-fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
-    node.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs))
+/// How many axes the inputs are declared with.
+fn ranks(graph: &GraphProto) -> HashMap<String, usize> {
+    let rank = |info: &ValueInfoProto| {
+        let shape = info.r#type.as_deref()?.tensor_type.as_deref()?.shape.as_deref()?;
+        Some((info.name.clone()?, shape.dim.len()))
+    };
+    graph.input.iter().filter_map(rank).collect()
 }
 
 /// What the constants of a graph come to.
@@ -223,6 +227,13 @@ fn whole(
     limits: &Limits,
     weights: &mut Weights,
 ) -> Result<()> {
+    if tensor.is_packed() {
+        *tensor = tensor.packed_whole(external, limits.max_elements)?;
+        let bytes = tensor.raw_data.as_ref().map_or(0, |raw| raw.len());
+        weights.numbers += 2 * bytes as u64;
+        weights.bytes += bytes as u64;
+        return Ok(());
+    }
     let dense = tensor.to_dense(external, limits.max_elements)?;
     let code = tensor.data_type.unwrap_or_default();
     weights.numbers += dense.data.len() as u64;

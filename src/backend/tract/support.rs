@@ -6,6 +6,8 @@
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
+#[cfg(feature = "native")]
+use super::rewrite;
 use crate::onnx::{GraphProto, ModelProto, NodeProto};
 use crate::{Error, ErrorKind, Result};
 
@@ -43,7 +45,15 @@ fn registered() -> &'static HashSet<String> {
     REGISTERED.get_or_init(|| tract_onnx::onnx().op_register.0.into_keys().collect())
 }
 
-fn has(node: &NodeProto) -> bool {
+/// Whether there is an operator of the name and domain of `node`, or a way to write it in others, and of every node in
+/// its subgraphs.
+#[cfg(feature = "native")]
+pub(crate) fn has(node: &NodeProto) -> bool {
+    let inner = node.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs));
+    (registers(node) || rewrite::rewrites(node)) && inner.flat_map(|graph| &graph.node).all(has)
+}
+
+fn registers(node: &NodeProto) -> bool {
     let operator = node.operator();
     match node.operator_domain() {
         "" => registered().contains(operator) && !ML.contains(&operator),
@@ -59,7 +69,7 @@ fn has(node: &NodeProto) -> bool {
 /// [`ErrorKind::Unsupported`] naming the operator, its domain and its node.
 pub(super) fn check_operators(graph: &GraphProto) -> Result<()> {
     for node in &graph.node {
-        if !has(node) {
+        if !registers(node) {
             let domain = node.operator_domain();
             let shown = if domain.is_empty() { "the standard domain" } else { domain };
             return Err(Error::new(

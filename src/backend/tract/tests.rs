@@ -116,6 +116,85 @@ fn rows_that_look_at_each_other_are_told() {
     assert!(!independent(range, &["y"]));
 }
 
+/// The batch folded into the axis behind it, and taken apart by a reshape or by picking entries.
+#[test]
+fn rows_that_are_folded_into_another_axis_stay_apart() {
+    let whole = |name: &str, dims: &[usize], values: Vec<i64>| dense_tensor(name, dims, values).unwrap();
+    let w = f32_tensor("w", &[2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap();
+    let nodes = vec![
+        plain("Reshape", &["x", "flat"], "a", vec![]),
+        plain("MatMul", &["a", "w"], "b", vec![]),
+        plain("Reshape", &["b", "split"], "y", vec![]),
+    ];
+    let tensors = vec![w, whole("flat", &[2], vec![-1, 2]), whole("split", &[3], vec![-1, 4, 2])];
+    let x = || vec![floats("x", &[D::Symbolic("n"), D::Fixed(4), D::Fixed(2)])];
+    assert!(open(built(x(), nodes, tensors.clone(), &["y"]), 17).unwrap().describe().row_independent);
+
+    // Four rows of answers for each of another size: rows are cut through.
+    let nodes =
+        vec![plain("Reshape", &["x", "flat"], "a", vec![]), plain("Softmax", &["a"], "y", vec![int("axis", 0)])];
+    let mixed = built(x(), nodes, tensors[1..2].to_vec(), &["y"]);
+    assert!(open(mixed, 17).map_or(true, |model| !model.describe().row_independent));
+
+    // As `mask[arange(n)[:, None], arange(s)]` is exported.
+    let pick = |step: i64| {
+        let nodes = vec![
+            plain("Shape", &["x"], "shape", vec![]),
+            plain("Gather", &["shape", "zero"], "n", vec![]),
+            plain("Range", &["zero", "n", "one"], "rows", vec![]),
+            plain("Unsqueeze", &["rows", "last"], "rows1", vec![]),
+            plain("Mul", &["rows1", "step"], "starts", vec![]),
+            plain("Add", &["starts", "places"], "at", vec![]),
+            plain("Reshape", &["x", "all"], "a", vec![]),
+            plain("Gather", &["a", "at"], "y", vec![]),
+        ];
+        let tensors = vec![
+            whole("zero", &[], vec![0]),
+            whole("one", &[], vec![1]),
+            whole("last", &[1], vec![1]),
+            whole("step", &[], vec![step]),
+            whole("places", &[4], vec![0, 1, 2, 3]),
+            whole("all", &[1], vec![-1]),
+        ];
+        let x = vec![floats("x", &[D::Symbolic("n"), D::Fixed(4)])];
+        open(built(x, nodes, tensors, &["y"]), 17).unwrap().describe().row_independent
+    };
+    assert!(pick(4));
+    assert!(!pick(3));
+}
+
+#[test]
+fn large_weights_are_compiled_once_for_all_shapes() {
+    let (k, n) = (1024, 1100);
+    let weights: Vec<f32> = (0..k * n).map(|i| ((i % 17) as f32 - 8.0) / 64.0).collect();
+    let sums: Vec<f32> = (0..n).map(|column| (0..k).map(|row| weights[row * n + column]).sum()).collect();
+    let w = f32_tensor("w", &[k, n], weights).unwrap();
+    let dims = [D::Symbolic("n"), D::Symbolic("length"), D::Fixed(k as i64)];
+    let graph = built(vec![floats("x", &dims)], vec![plain("MatMul", &["x", "w"], "y", vec![])], vec![w], &["y"]);
+    let bytes = model(8, &[("", 17)], graph).encode_to_vec();
+    let limits = crate::Limits::default().max_elements(2_000_000);
+    let model = Loader::new().backend(Backend::Tract).limits(limits).load_bytes("test.onnx", bytes).unwrap();
+    assert!(model.describe().engine.contains("once for all shapes"), "{}", model.describe().engine);
+    assert!(model.describe().row_independent);
+    assert_eq!(model.signature().outputs()[0].dims(), [Dim::Batch, Dim::Named("length".into()), Dim::Fixed(n)]);
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (model, sums) = (&model, &sums);
+            scope.spawn(move || {
+                for (m, length) in [(1, 3), (4, 1), (2, 5), (1, 1 + thread)] {
+                    let y = model.predict_array(ArrayD::from_elem(vec![m, length, k], 1.0f32)).unwrap();
+                    let y = y.get::<f32>("y").unwrap();
+                    assert_eq!(y.shape(), [m, length, n]);
+                    assert!(y.iter().zip(sums.iter().cycle()).all(|(y, sum)| (y - sum).abs() < 1e-2));
+                }
+            });
+        }
+    });
+    // Each tensor is held against the limits for the sizes that are given.
+    let error = model.predict_array(ArrayD::<f32>::zeros(vec![1900, 1, k])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{error:?}");
+}
+
 #[test]
 fn numbers_of_many_types_go_in_and_out() {
     let n = D::Symbolic("n");

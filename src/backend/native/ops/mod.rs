@@ -41,18 +41,23 @@ const GROUPS: &[&[(&str, Group)]] = &[
 /// [`ErrorKind::Unsupported`] naming the operator and its domain when there is none.
 pub(crate) fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
     let (name, domain) = (node.op_type(), node.domain());
-    let found = GROUPS
-        .iter()
-        .copied()
-        .flatten()
-        .filter(|(d, _)| *d == domain)
-        .flat_map(|(_, group)| group.iter())
-        .find(|(n, _)| *n == name);
-    match found {
-        Some((_, build)) => build(node),
+    match find(domain, name) {
+        Some(build) => build(node),
         None => {
             let shown = if domain.is_empty() { "the standard domain" } else { domain };
             Err(Error::new(ErrorKind::Unsupported, format!("the backend `native` has no operator `{name}` of {shown}")))
         }
     }
+}
+
+fn find(domain: &str, name: &str) -> Option<Build> {
+    let groups = GROUPS.iter().copied().flatten().filter(|(d, _)| *d == domain);
+    groups.flat_map(|(_, group)| group.iter()).find(|(n, _)| *n == name).map(|(_, build)| *build)
+}
+
+/// Whether there is an operator of the name and domain of `node`, and of every node in its subgraphs.
+#[cfg(feature = "tract")]
+pub(crate) fn has(node: &crate::onnx::NodeProto) -> bool {
+    let inner = node.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs));
+    find(node.operator_domain(), node.operator()).is_some() && inner.flat_map(|graph| &graph.node).all(has)
 }

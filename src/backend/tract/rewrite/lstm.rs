@@ -4,7 +4,7 @@
 //! step to 8 bits over a range taken from the whole batch; that is left out, so that rows stay independent.
 
 use super::Rule;
-use super::qdq::reals;
+use super::qdq::weights as reals;
 use super::site::Site;
 use crate::Result;
 

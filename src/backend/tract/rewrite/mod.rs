@@ -4,6 +4,9 @@
 //! becomes what it stands for: its inputs dequantised, the plain operator, its output quantised. The arithmetic
 //! between is float32 instead of int32, which is exact up to 2^24 and else within rounding.
 
+mod attention;
+mod blocks;
+mod embed;
 mod linear;
 mod lstm;
 mod qdq;
@@ -11,70 +14,97 @@ mod site;
 
 use std::collections::HashMap;
 
-use site::Site;
+use site::{Ranks, Site};
 
-use crate::onnx::{GraphProto, TensorProto};
+use crate::onnx::{GraphProto, NodeProto, TensorProto};
 use crate::{Limits, Result};
 
 /// Rewrites one node.
 type Rule = fn(&mut Site<'_>) -> Result<()>;
 
 /// The rules of every module, by domain and operator.
-const RULES: &[&[(&str, &str, Rule)]] = &[linear::RULES, lstm::RULES, qdq::RULES];
+const RULES: &[&[(&str, &str, Rule)]] =
+    &[attention::RULES, blocks::RULES, embed::RULES, linear::RULES, lstm::RULES, qdq::RULES];
 
 /// Rewrites the nodes of `graph` and of its subgraphs; gives the operators that were rewritten, each once.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a form of an operator that has no standard
 /// counterpart, [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) for a node that contradicts its operator.
-pub(super) fn rewrite(graph: &mut GraphProto, opset: i64, limits: &Limits) -> Result<Vec<String>> {
-    let mut rewritten = Vec::new();
-    let mut serial = 0;
-    rewrite_graph(graph, opset, limits, &mut serial, &mut rewritten)?;
-    Ok(rewritten)
-}
-
-fn rewrite_graph(
+pub(super) fn rewrite(
     graph: &mut GraphProto,
     opset: i64,
+    inputs: &HashMap<String, usize>,
     limits: &Limits,
-    serial: &mut usize,
-    rewritten: &mut Vec<String>,
-) -> Result<()> {
-    let nodes = std::mem::take(&mut graph.node);
-    let mut made = Vec::with_capacity(nodes.len());
-    let mut initializers = Vec::new();
-    let mut constants: HashMap<&str, &TensorProto> =
-        graph.initializer.iter().map(|t| (t.name.as_deref().unwrap_or_default(), t)).collect();
-    for node in nodes.iter().filter(|n| n.operator() == "Constant" && n.operator_domain().is_empty()) {
-        if let (Some(name), Some(tensor)) =
-            (node.output.first(), node.find_attribute("value").and_then(|a| a.t.as_deref()))
-        {
-            constants.insert(name, tensor);
-        }
-    }
-    for node in &nodes {
-        let mut rules = RULES.iter().copied().flatten();
-        let rule = rules.find(|(domain, op, _)| *domain == node.operator_domain() && *op == node.operator());
-        let Some((domain, operator, rule)) = rule else {
-            let mut node = node.clone();
-            for inner in node.attribute.iter_mut().flat_map(|a| a.g.as_deref_mut().into_iter().chain(&mut a.graphs)) {
-                rewrite_graph(inner, opset, limits, serial, rewritten)?;
+) -> Result<Vec<String>> {
+    let mut whole = Whole { opset, inputs, limits, serial: 0, rewritten: Vec::new() };
+    whole.rewrite(graph)?;
+    Ok(whole.rewritten)
+}
+
+fn rule_for(node: &NodeProto) -> Option<&'static (&'static str, &'static str, Rule)> {
+    let mut rules = RULES.iter().copied().flatten();
+    rules.find(|(domain, op, _)| *domain == node.operator_domain() && *op == node.operator())
+}
+
+/// Whether a node is written in standard operators.
+#[cfg(feature = "native")]
+pub(super) fn rewrites(node: &NodeProto) -> bool {
+    rule_for(node).is_some()
+}
+
+/// What is the same for a graph and its subgraphs.
+struct Whole<'w> {
+    opset: i64,
+    /// How many axes the inputs of the graph are declared with.
+    inputs: &'w HashMap<String, usize>,
+    limits: &'w Limits,
+    serial: usize,
+    rewritten: Vec<String>,
+}
+
+impl Whole<'_> {
+    fn rewrite(&mut self, graph: &mut GraphProto) -> Result<()> {
+        let nodes = std::mem::take(&mut graph.node);
+        let mut made = Vec::with_capacity(nodes.len());
+        let mut initializers = Vec::new();
+        let mut constants: HashMap<&str, &TensorProto> =
+            graph.initializer.iter().map(|t| (t.name.as_deref().unwrap_or_default(), t)).collect();
+        let mut producers = HashMap::new();
+        for node in &nodes {
+            producers.extend(node.output.iter().map(|output| (output.as_str(), node)));
+            if node.operator() == "Constant"
+                && node.operator_domain().is_empty()
+                && let (Some(name), Some(tensor)) =
+                    (node.output.first(), node.find_attribute("value").and_then(|a| a.t.as_deref()))
+            {
+                constants.insert(name, tensor);
             }
-            made.push(node);
-            continue;
-        };
-        let mut site = Site::new(node, &constants, opset, limits, serial);
-        rule(&mut site).map_err(|e| e.node(node.label()))?;
-        let (nodes, tensors) = site.finish();
-        made.extend(nodes);
-        initializers.extend(tensors);
-        let shown = format!("{domain}:{operator}");
-        if !domain.is_empty() && !rewritten.contains(&shown) {
-            rewritten.push(shown);
         }
+        let ranks = Ranks { producers, inputs: self.inputs };
+        for node in &nodes {
+            let Some((domain, operator, rule)) = rule_for(node) else {
+                let mut node = node.clone();
+                for inner in node.attribute.iter_mut().flat_map(|a| a.g.as_deref_mut().into_iter().chain(&mut a.graphs))
+                {
+                    self.rewrite(inner)?;
+                }
+                made.push(node);
+                continue;
+            };
+            let mut site = Site::new(node, &constants, &ranks, self.opset, self.limits, &mut self.serial);
+            rule(&mut site).map_err(|e| e.node(node.label()))?;
+            let (nodes, tensors) = site.finish();
+            let kept = nodes.len() == 1 && nodes[0] == *node;
+            made.extend(nodes);
+            initializers.extend(tensors);
+            let shown = format!("{domain}:{operator}");
+            if !domain.is_empty() && !kept && !self.rewritten.contains(&shown) {
+                self.rewritten.push(shown);
+            }
+        }
+        graph.node = made;
+        graph.initializer.extend(initializers);
+        Ok(())
     }
-    graph.node = made;
-    graph.initializer.extend(initializers);
-    Ok(())
 }

@@ -7,6 +7,7 @@
 //! axes apart by a table of 256 answers, and takes a softmax for such an operator: wrong answers without an error.
 
 use super::Rule;
+use super::blocks::{self, Spread};
 use super::site::Site;
 use crate::onnx::{TensorData, builder, data_type};
 use crate::{ErrorKind, Result};
@@ -20,10 +21,18 @@ pub(super) const RULES: &[(&str, &str, Rule)] = &[
 
 fn dequantize(site: &mut Site<'_>) -> Result<()> {
     let (x, scale, zero) = (site.required(0)?, site.required(1)?, site.input(2));
-    if site.int("block_size", 0) != 0 {
-        return Err(site.unsupported("the backend `tract` has no quantisation by blocks"));
+    let (axis, block) = (site.int("axis", 1), site.int("block_size", 0));
+    if let Some(tensor) = site.constant(x)
+        && (block != 0 || tensor.is_packed())
+    {
+        let value = blocks::folded(site, [x, scale, zero], Spread { axis, block })?;
+        site.last("Identity", &[&value], Vec::new());
+        return Ok(());
     }
-    let value = dequantized(site, [x, scale, zero], site.int("axis", 1))?;
+    if block != 0 {
+        return Err(site.unsupported("the backend `tract` takes quantisation by blocks for constants only"));
+    }
+    let value = dequantized(site, [x, scale, zero], axis)?;
     site.last("Identity", &[&value], Vec::new());
     Ok(())
 }
@@ -31,7 +40,7 @@ fn dequantize(site: &mut Site<'_>) -> Result<()> {
 fn quantize(site: &mut Site<'_>) -> Result<()> {
     let (x, scale, zero) = (site.required(0)?, site.required(1)?, site.input(2));
     if site.int("block_size", 0) != 0 {
-        return Err(site.unsupported("the backend `tract` has no quantisation by blocks"));
+        return Err(site.unsupported("the backend `tract` takes quantisation by blocks for constants only"));
     }
     quantize_last(site, x, [scale, zero], site.int("axis", 1))
 }
@@ -135,7 +144,7 @@ fn channels(site: &mut Site<'_>, x: &str, [scale, zero]: [&str; 2], axis: i64) -
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for a type that is no 8-bit number or float.
-pub(super) fn reals(site: &Site<'_>, name: &str) -> Result<Vec<f32>> {
+pub(super) fn weights(site: &Site<'_>, name: &str) -> Result<Vec<f32>> {
     match site.values(name)?.data {
         TensorData::U8(values) => Ok(values.into_iter().map(f32::from).collect()),
         TensorData::I8(values) => Ok(values.into_iter().map(f32::from).collect()),

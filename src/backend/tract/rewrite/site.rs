@@ -6,10 +6,48 @@ use crate::onnx::builder::{self, dense_tensor};
 use crate::onnx::{AttributeProto, DenseTensor, NodeProto, TensorData, TensorProto, data_type};
 use crate::{Error, ErrorKind, Limits, Result};
 
+/// How many axes values have, as far as the declarations of the inputs and simple operators tell.
+pub(super) struct Ranks<'g> {
+    /// The node that gives a value.
+    pub(super) producers: HashMap<&'g str, &'g NodeProto>,
+    pub(super) inputs: &'g HashMap<String, usize>,
+}
+
+impl Ranks<'_> {
+    /// How many nodes are followed back.
+    const DEEPEST: usize = 16;
+
+    fn of(&self, name: &str) -> Option<usize> {
+        let mut name = name;
+        let mut less = 0;
+        for _ in 0..Self::DEEPEST {
+            if let Some(rank) = self.inputs.get(name) {
+                return rank.checked_sub(less);
+            }
+            let node = self.producers.get(name)?;
+            let int = |name: &str, default| node.find_attribute(name).and_then(|a| a.i).unwrap_or(default);
+            match node.operator() {
+                "Cast" | "Identity" | "Abs" | "Sign" | "Not" => {}
+                "ReduceSum" if int("keepdims", 1) == 1 => {}
+                // Along one axis, as fusing tools write it for the lengths of texts.
+                "ReduceSum" => less += 1,
+                "EmbedLayerNormalization" | "QEmbedLayerNormalization" => {
+                    let rank = if node.output.get(1).is_some_and(|o| o == name) { 1 } else { 3 };
+                    return Some(rank).and_then(|rank: usize| rank.checked_sub(less));
+                }
+                _ => return None,
+            }
+            name = node.input.first()?;
+        }
+        None
+    }
+}
+
 /// A node to be rewritten, and what it is rewritten into so far.
 pub(super) struct Site<'g> {
     node: &'g NodeProto,
     constants: &'g HashMap<&'g str, &'g TensorProto>,
+    ranks: &'g Ranks<'g>,
     pub(super) opset: i64,
     limits: &'g Limits,
     /// Numbers the values made up in this file.
@@ -22,11 +60,12 @@ impl<'g> Site<'g> {
     pub(super) fn new(
         node: &'g NodeProto,
         constants: &'g HashMap<&'g str, &'g TensorProto>,
+        ranks: &'g Ranks<'g>,
         opset: i64,
         limits: &'g Limits,
         serial: &'g mut usize,
     ) -> Self {
-        Self { node, constants, opset, limits, serial, nodes: Vec::new(), initializers: Vec::new() }
+        Self { node, constants, ranks, opset, limits, serial, nodes: Vec::new(), initializers: Vec::new() }
     }
 
     /// The nodes and initialisers made.
@@ -69,12 +108,25 @@ impl<'g> Site<'g> {
             Error::new(ErrorKind::Unsupported, "the backend `tract` takes this operator only with constant weights")
                 .tensor(name)
         })?;
+        if tensor.is_packed() {
+            return tensor.unpacked(self.limits.max_elements);
+        }
         tensor.to_dense(None, self.limits.max_elements)
+    }
+
+    /// How many axes a value has, where that is easily told.
+    pub(super) fn rank(&self, name: &str) -> Option<usize> {
+        self.constant(name).map(|t| t.dims.len()).or_else(|| self.ranks.of(name))
     }
 
     /// An attribute that is an integer.
     pub(super) fn int(&self, name: &str, default: i64) -> i64 {
         self.node.find_attribute(name).and_then(|a| a.i).unwrap_or(default)
+    }
+
+    /// An attribute that is a list of integers, empty where it was left out.
+    pub(super) fn ints(&self, name: &str) -> &'g [i64] {
+        self.node.find_attribute(name).map_or(&[], |a| &a.ints)
     }
 
     /// An attribute that is a float.
@@ -99,6 +151,50 @@ impl<'g> Site<'g> {
         let name = self.fresh(op);
         self.nodes.push(builder::node(op, "", inputs, &[&name], attributes));
         name
+    }
+
+    /// Leaves the node as it is.
+    pub(super) fn keep(&mut self) {
+        self.nodes.push(self.node.clone());
+    }
+
+    /// Adds the standard node that gives output `i` of the rewritten one, where that output is wanted.
+    pub(super) fn give(&mut self, i: usize, op: &str, inputs: &[&str], attributes: Vec<AttributeProto>) {
+        if let Some(output) = self.node.output.get(i).filter(|o| !o.is_empty()) {
+            self.nodes.push(builder::node(op, "", inputs, &[output], attributes));
+        }
+    }
+
+    /// Whether output `i` is wanted.
+    pub(super) fn gives(&self, i: usize) -> bool {
+        self.node.output.get(i).is_some_and(|o| !o.is_empty())
+    }
+
+    /// `value` with axes of length 1 put in, so that they are `axes` of the answer.
+    pub(super) fn unsqueezed(&mut self, value: &str, axes: &[i64]) -> Result<String> {
+        if self.opset < 13 {
+            return Ok(self.add("Unsqueeze", &[value], vec![builder::ints("axes", axes)]));
+        }
+        let axes = self.tensor("axes", &[axes.len()], axes.to_vec())?;
+        Ok(self.add("Unsqueeze", &[value, &axes], Vec::new()))
+    }
+
+    /// An integer scalar.
+    pub(super) fn whole(&mut self, number: i64) -> Result<String> {
+        self.tensor("number", &[], vec![number])
+    }
+
+    /// The length of `axis` of a value, a scalar.
+    pub(super) fn length(&mut self, value: &str, axis: i64) -> Result<String> {
+        let shape = self.add("Shape", &[value], Vec::new());
+        let axis = self.whole(axis)?;
+        Ok(self.add("Gather", &[&shape, &axis], Vec::new()))
+    }
+
+    /// `value` in another shape, in which 0 keeps an axis and one -1 takes what is left.
+    pub(super) fn reshaped(&mut self, value: &str, shape: &[i64]) -> Result<String> {
+        let shape = self.tensor("shape", &[shape.len()], shape.to_vec())?;
+        Ok(self.add("Reshape", &[value, &shape], Vec::new()))
     }
 
     /// Adds the standard node that gives the outputs of the rewritten one.

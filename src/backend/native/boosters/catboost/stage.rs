@@ -69,7 +69,11 @@ impl Plan {
             Column::Value { cat, .. } => vec![rank(&features.cats[cat as usize].flat)],
             Column::Ctr(ctr) => groups[of_ctr[&ctr]].projection.sources(features).iter().map(rank).collect(),
         });
-        let sources = sources.collect();
+        let mut sources: Vec<Vec<u32>> = sources.collect();
+        // Trees that ask nothing get a column that nothing asks for, since rows are counted by their columns.
+        if sources.is_empty() {
+            sources.push(vec![0]);
+        }
         let placed = |group: Group| {
             let places = group.ctrs.iter().map(|&ctr| self.places.get(&Column::Ctr(ctr)).copied()).collect();
             (group, places)

@@ -5,6 +5,7 @@ use std::ops::Range;
 use smallvec::smallvec;
 
 use super::kernel::{Kernel, Vectors, rows};
+use super::linear;
 use super::probability::{couple, of_pair};
 use super::regressor::dot;
 use crate::Result;
@@ -14,17 +15,25 @@ use crate::backend::native::ops::ml::labels::Labels;
 use crate::backend::native::ops::ml::rows::mixes_last_axis;
 use crate::backend::native::ops::post::{PostTransform, logistic, probit};
 use crate::backend::native::value::Value;
+use crate::kernel::Packed;
 
 /// Labels (m,) and scores of rows (m, n).
 #[derive(Debug, Clone)]
 struct SvmClassifier {
-    vectors: Vectors,
+    machine: Machine,
     labels: Labels,
     post: PostTransform,
     /// The score at which a linear machine of two classes chooses the second whatever the first's.
     threshold: Threshold,
-    /// The pairs of classes that are voted on; nothing for a linear machine, whose vectors are the classes.
-    pairs: Option<Pairs>,
+}
+
+/// How classes get their scores.
+#[derive(Debug, Clone)]
+enum Machine {
+    /// Weights (features, classes) and what is added.
+    Linear(Packed<f32>),
+    /// Every pair of classes is voted on.
+    Voting(Vectors, Pairs),
 }
 
 /// When a linear machine of two classes chooses the second one, as ONNX Runtime does.
@@ -74,8 +83,8 @@ pub(super) fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
                 .expected(format!("a multiple of {n}"))
                 .actual(coefficients.len()));
         }
-        let vectors = Vectors::new(Kernel::Linear, coefficients, n, rho[0]);
-        return Ok(Box::new(SvmClassifier { vectors, labels, post, threshold, pairs: None }));
+        let machine = Machine::Linear(linear::weights(coefficients, n, rho[0]));
+        return Ok(Box::new(SvmClassifier { machine, labels, post, threshold }));
     }
     if classes.len() != n || n < 2 {
         return Err(node
@@ -113,8 +122,8 @@ pub(super) fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
     }
     let sigmoids = (!a.is_empty()).then(|| (a.to_vec(), b.to_vec()));
     let pairs = Pairs { classes, coefficients: coefficients.to_vec(), rho: rho.to_vec(), sigmoids };
-    let vectors = Vectors::new(Kernel::of(node)?, supports, count, 0.0);
-    Ok(Box::new(SvmClassifier { vectors, labels, post, threshold, pairs: Some(pairs) }))
+    let machine = Machine::Voting(Vectors::new(Kernel::of(node)?, supports, count), pairs);
+    Ok(Box::new(SvmClassifier { machine, labels, post, threshold }))
 }
 
 /// Where the support vectors of each class stand, and how many there are.
@@ -133,9 +142,23 @@ fn class_ranges(node: &Node<'_>) -> Result<(Vec<Range<usize>>, usize)> {
     Ok((classes, from))
 }
 
+impl Machine {
+    /// The length of the rows it takes.
+    fn features(&self) -> usize {
+        match self {
+            Self::Linear(weights) => weights.k(),
+            Self::Voting(vectors, _) => vectors.features(),
+        }
+    }
+}
+
 impl Pairs {
+    fn support_vectors(&self) -> usize {
+        self.classes.last().map_or(0, |last| last.end)
+    }
+
     /// Appends the score of each pair and gives the class with the most votes, the first of equals.
-    fn vote(&self, kernels: &[f32], votes: &mut [u32], scores: &mut Vec<f32>) -> usize {
+    fn vote(&self, kernels: &[f64], votes: &mut [u32], scores: &mut Vec<f32>) -> usize {
         votes.fill(0);
         let count = kernels.len();
         let n = self.classes.len();
@@ -146,8 +169,8 @@ impl Pairs {
                 // The row of a class's coefficients against another leaves out the class itself.
                 let against_j = &self.coefficients[(j - 1) * count..j * count];
                 let against_i = &self.coefficients[i * count..(i + 1) * count];
-                let sum = dot(&against_j[of_i.clone()], &kernels[of_i])
-                    + dot(&against_i[of_j.clone()], &kernels[of_j])
+                let sum = dot(&kernels[of_i.clone()], &against_j[of_i])
+                    + dot(&kernels[of_j.clone()], &against_i[of_j])
                     + f64::from(rho.next().copied().unwrap_or_default());
                 scores.push(sum as f32);
                 votes[if sum > 0.0 { i } else { j }] += 1;
@@ -183,7 +206,7 @@ impl SvmClassifier {
     }
 
     /// The winners and the probabilities, or the scores of the pairs.
-    fn voted(&self, pairs: &Pairs, kernels: &[f32], m: usize, winners: &mut Vec<u32>, cx: &mut Scratch) -> Vec<f32> {
+    fn voted(&self, pairs: &Pairs, kernels: &[f64], m: usize, winners: &mut Vec<u32>, cx: &mut Scratch) -> Vec<f32> {
         let n = self.labels.len();
         let width = n * (n - 1) / 2;
         let mut votes = vec![0u32; n];
@@ -191,7 +214,7 @@ impl SvmClassifier {
         let mut scores = cx.buffer::<f32>(width);
         let mut of_pairs = vec![0.0f32; n * n];
         let mut work = Vec::new();
-        for kernels in kernels.chunks_exact(self.vectors.count()) {
+        for kernels in kernels.chunks_exact(pairs.support_vectors()) {
             scores.clear();
             winners.push(pairs.vote(kernels, &mut votes, &mut scores) as u32);
             let Some((a, b)) = &pairs.sigmoids else {
@@ -232,38 +255,42 @@ impl SvmClassifier {
     /// The number of scores of a row.
     fn columns(&self) -> usize {
         let n = self.labels.len();
-        match &self.pairs {
-            Some(Pairs { sigmoids: None, .. }) if n > 2 => n * (n - 1) / 2,
+        match &self.machine {
+            Machine::Voting(_, Pairs { sigmoids: None, .. }) if n > 2 => n * (n - 1) / 2,
             _ => n,
         }
     }
 
     /// Whether the scores are those of the classes, in order.
     fn of_classes(&self) -> bool {
-        !matches!(&self.pairs, Some(Pairs { sigmoids: None, .. })) || self.labels.len() == 2
+        !matches!(&self.machine, Machine::Voting(_, Pairs { sigmoids: None, .. })) || self.labels.len() == 2
     }
 }
 
 impl Op for SvmClassifier {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
-        let (x, m) = rows(args.get(0)?, self.vectors.features())?;
+        let (x, m) = rows(args.get(0)?, self.machine.features())?;
         let columns = self.columns();
-        cx.check_shape(&[m, columns])?;
-        let mut scores = self.vectors.of_rows(&x, m, cx)?;
+        let count = cx.check_shape(&[m, columns])?;
         let mut winners = cx.buffer::<u32>(m);
-        match &self.pairs {
-            None => {
+        let scores = match &self.machine {
+            Machine::Linear(weights) => {
+                let mut scores = cx.buffer::<f32>(count);
+                linear::scores(weights, &x, m, &mut scores);
                 self.linear(&scores, &mut winners);
                 self.transform(&mut scores, columns);
+                scores
             }
-            Some(pairs) => {
-                let of_rows = self.voted(pairs, &scores, m, &mut winners, cx);
-                cx.recycle_buffer(std::mem::replace(&mut scores, of_rows));
+            Machine::Voting(vectors, pairs) => {
+                let kernels = vectors.of_rows(&x, m, cx)?;
+                let mut scores = self.voted(pairs, &kernels, m, &mut winners, cx);
+                cx.recycle_buffer(kernels);
                 if pairs.sigmoids.is_some() || columns > 2 {
                     self.transform(&mut scores, columns);
                 }
+                scores
             }
-        }
+        };
         let labels = self.labels.of_winners(&winners, cx)?;
         cx.recycle_buffer(winners);
         Ok(smallvec![labels, Value::new([m, columns].as_slice(), scores)])
@@ -274,12 +301,16 @@ impl Op for SvmClassifier {
     }
 
     fn parameters(&self) -> usize {
-        let pairs = self.pairs.as_ref().map_or(0, |p| p.coefficients.len() + p.rho.len());
-        self.vectors.count() * self.vectors.features() + pairs
+        match &self.machine {
+            Machine::Linear(weights) => weights.k() * weights.n(),
+            Machine::Voting(vectors, pairs) => {
+                vectors.count() * vectors.features() + pairs.coefficients.len() + pairs.rho.len()
+            }
+        }
     }
 
     fn features(&self) -> Option<usize> {
-        Some(self.vectors.features())
+        Some(self.machine.features())
     }
 
     fn output_features(&self, output: usize) -> Option<Vec<String>> {

@@ -3,7 +3,7 @@
 use crate::backend::native::node::Node;
 use crate::backend::native::op::Scratch;
 use crate::backend::native::value::Value;
-use crate::kernel::{Isa, Packed, exp_in_place};
+use crate::kernel::{Isa, Metric, Packed, Points, exp_in_place};
 use crate::tensor::shape_text;
 use crate::{Error, ErrorKind, Result};
 
@@ -46,7 +46,10 @@ impl Kernel {
     }
 }
 
-/// Support vectors, or the weights of a linear machine, packed for a kernel.
+/// Support vectors packed for a kernel.
+///
+/// Numbers are f64 throughout: the terms of a machine are much larger than its answer where data is not scaled, and
+/// what f32 loses there shows. The libraries that train such machines compute in f64, too.
 #[derive(Debug, Clone)]
 pub(super) struct Vectors {
     kernel: Kernel,
@@ -58,27 +61,25 @@ pub(super) struct Vectors {
 #[derive(Debug, Clone)]
 enum Form {
     /// For products; gamma and coef0 are packed with the vectors.
-    Products(Packed<f32>),
-    /// For distances: (features, count), so that the distances of one row to all vectors run along a line of memory.
-    Columns(Vec<f32>),
+    Products(Packed<f64>),
+    Distances(Points<f64>),
 }
 
-/// How many distances are summed at once: an eighth of a first-level cache.
-const CHUNK: usize = 512;
-
 impl Vectors {
-    /// Packs `vectors` (count, features) row by row; `rho` is added to every product of a linear kernel.
-    pub(super) fn new(kernel: Kernel, vectors: &[f32], count: usize, rho: f32) -> Self {
+    /// Packs `vectors` (count, features) row by row.
+    pub(super) fn new(kernel: Kernel, vectors: &[f32], count: usize) -> Self {
         let features = vectors.len().checked_div(count).unwrap_or(0);
-        let at = |i: usize, j: usize| vectors[j * features + i];
+        let products = |gamma: f32, coef0: f32| {
+            let at = |i: usize, j: usize| f64::from(vectors[j * features + i]) * f64::from(gamma);
+            Form::Products(Packed::new(features, count, at, Some(&vec![coef0.into(); count])))
+        };
         let form = match kernel {
-            Kernel::Linear => Form::Products(Packed::new(features, count, at, Some(&vec![rho; count]))),
-            Kernel::Poly { gamma, coef0, .. } | Kernel::Sigmoid { gamma, coef0 } => {
-                Form::Products(Packed::new(features, count, |i, j| at(i, j) * gamma, Some(&vec![coef0; count])))
+            Kernel::Linear => products(1.0, 0.0),
+            Kernel::Poly { gamma, coef0, .. } | Kernel::Sigmoid { gamma, coef0 } => products(gamma, coef0),
+            Kernel::Rbf { .. } => {
+                let points: Vec<f64> = vectors.iter().map(|&v| v.into()).collect();
+                Form::Distances(Points::new(&points, count, features))
             }
-            Kernel::Rbf { .. } => Form::Columns(
-                (0..features).flat_map(|i| (0..count).map(move |j| (i, j))).map(|(i, j)| at(i, j)).collect(),
-            ),
         };
         Self { kernel, features, count, form }
     }
@@ -94,19 +95,19 @@ impl Vectors {
     }
 
     /// The kernel of every row of `x` (m, features) with every vector: (m, count).
-    pub(super) fn of_rows(&self, x: &[f32], m: usize, cx: &mut Scratch) -> Result<Vec<f32>> {
+    pub(super) fn of_rows(&self, x: &[f32], m: usize, cx: &mut Scratch) -> Result<Vec<f64>> {
         let total = cx.check_shape(&[m, self.count])?;
-        let mut out = cx.buffer::<f32>(total);
+        let mut out = cx.buffer::<f64>(total);
+        let mut wide = cx.buffer::<f64>(x.len());
+        wide.extend(x.iter().map(|&v| f64::from(v)));
         match &self.form {
             Form::Products(packed) if self.features == 0 => packed.repeat_bias(m, &mut out),
-            Form::Products(packed) => packed.multiply(x, &mut out),
-            Form::Columns(columns) => {
-                out.resize(total, 0.0);
-                if self.features > 0 {
-                    self.distances(columns, x, &mut out);
-                }
+            Form::Products(packed) => packed.multiply(&wide, &mut out),
+            Form::Distances(points) => {
+                points.distances(Isa::best(), Metric::SquaredEuclidean, &wide, m, &mut out);
             }
         }
+        cx.recycle_buffer(wide);
         match self.kernel {
             Kernel::Linear => {}
             Kernel::Poly { degree, .. } => {
@@ -116,32 +117,17 @@ impl Vectors {
                 } else if degree == 3.0 {
                     out.iter_mut().for_each(|v| *v = *v * *v * *v);
                 } else {
-                    out.iter_mut().for_each(|v| *v = v.powf(degree));
+                    out.iter_mut().for_each(|v| *v = v.powf(degree.into()));
                 }
             }
             Kernel::Rbf { gamma } => {
+                let gamma = f64::from(gamma);
                 out.iter_mut().for_each(|v| *v *= -gamma);
                 exp_in_place(Isa::best(), &mut out);
             }
             Kernel::Sigmoid { .. } => out.iter_mut().for_each(|v| *v = v.tanh()),
         }
         Ok(out)
-    }
-
-    /// The squared distances of every row to every vector, summed feature by feature in order.
-    fn distances(&self, columns: &[f32], x: &[f32], out: &mut [f32]) {
-        for start in (0..self.count).step_by(CHUNK) {
-            let end = self.count.min(start + CHUNK);
-            for (row, sums) in x.chunks_exact(self.features).zip(out.chunks_exact_mut(self.count)) {
-                let sums = &mut sums[start..end];
-                for (&x, column) in row.iter().zip(columns.chunks_exact(self.count)) {
-                    for (sum, v) in sums.iter_mut().zip(&column[start..end]) {
-                        let d = x - v;
-                        *sum += d * d;
-                    }
-                }
-            }
-        }
     }
 }
 

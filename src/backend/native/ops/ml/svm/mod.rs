@@ -2,6 +2,7 @@
 
 mod classifier;
 mod kernel;
+mod linear;
 mod probability;
 mod regressor;
 
