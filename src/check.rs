@@ -42,6 +42,12 @@ impl<M: Model> Checked<M> {
     pub const fn inner(&self) -> &M {
         &self.model
     }
+
+    /// The model inside, without its check.
+    #[must_use]
+    pub fn into_inner(self) -> M {
+        self.model
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

@@ -21,6 +21,8 @@ mod artifact;
 mod backend;
 #[cfg(feature = "std")]
 pub mod bench;
+#[cfg(feature = "candle")]
+pub mod candle;
 mod check;
 mod compose;
 #[cfg(feature = "conformance")]
@@ -29,7 +31,8 @@ mod describe;
 mod error;
 #[cfg(feature = "std")]
 mod inspect;
-#[cfg(feature = "native")]
+#[cfg(any(feature = "native", feature = "candle"))]
+#[cfg_attr(not(feature = "native"), allow(dead_code, reason = "the other backends use a part of the kernels"))]
 mod kernel;
 mod linear;
 #[cfg(feature = "std")]
@@ -45,6 +48,8 @@ mod signature;
 #[cfg(feature = "table")]
 pub mod table;
 mod tensor;
+#[cfg(feature = "validate")]
+pub mod validate;
 
 pub use artifact::{Artifact, ArtifactFile, Digest};
 pub use check::Checked;
@@ -58,7 +63,7 @@ pub use half;
 pub use inspect::Inspection;
 pub use linear::{LinearModel, Link};
 #[cfg(feature = "std")]
-pub use load::{Backend, Format, Limits, Loader, TreeEngine, load};
+pub use load::{Backend, Device, Format, Limits, Loader, TreeEngine, load};
 pub use model::{Model, ModelExt};
 pub use ndarray;
 #[cfg(feature = "std")]

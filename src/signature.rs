@@ -150,6 +150,18 @@ impl TensorSpec {
         self.sparse
     }
 
+    /// Whether a tensor of `shape` has these dimensions, with `rows` observations where that is known. Dimensions of
+    /// one name are not compared.
+    #[cfg(feature = "candle")]
+    pub(crate) fn fits(&self, shape: &[usize], rows: Option<usize>) -> bool {
+        let fits = |(dim, size): (&Dim, &usize)| match dim {
+            Dim::Fixed(n) => size == n,
+            Dim::Batch => rows.is_none_or(|m| *size == m),
+            Dim::Named(_) | Dim::Any => true,
+        };
+        self.dims.len() == shape.len() && self.dims.iter().zip(shape).all(fits)
+    }
+
     /// The shape as messages and listings show it: `(m, 64)`.
     #[must_use]
     pub fn shape_text(&self) -> String {

@@ -339,6 +339,18 @@ fn broken_tables_are_refused() {
     refused("feature out of range", &element, ErrorKind::Malformed, &["categorical feature"]);
 }
 
+#[test]
+fn trees_that_ask_nothing_answer() {
+    let file = r#"{"features_info":{"categorical_features":[{"feature_index":0,"flat_feature_index":0,"feature_id":"c"}]},
+        "trees":[{"value":1.5,"weight":3},{"value":0.25,"weight":3}],"scale_and_bias":[2,[1]]}"#;
+    let model = load("constant", &file.as_bytes().into(), &["raw", "leaf", "contributions"]).unwrap();
+    let categories = ndarray::Array2::from_elem((3, 1), "any".to_owned());
+    let got = model.predict_batch(&Tensors::one("categories", categories)).unwrap();
+    assert_eq!(numbers(got.tensor("raw").unwrap()).unwrap(), [4.5; 3]);
+    assert_eq!(numbers(got.tensor("leaf").unwrap()).unwrap(), [0.0; 6]);
+    assert_eq!(numbers(got.tensor("contributions").unwrap()).unwrap(), [0.0, 4.5, 0.0, 4.5, 0.0, 4.5]);
+}
+
 /// Loads what may be broken, with small limits, and asks it for an answer.
 fn survives(file: &[u8]) {
     let limits = modelberth::Limits::default().max_elements(1 << 20);

@@ -154,15 +154,22 @@ fn the_content_counts_and_not_the_extension() {
 }
 
 #[test]
-fn formats_of_absent_features_name_the_feature() {
+fn weights_need_their_directory_and_the_feature() {
     let mut safetensors = 2u64.to_le_bytes().to_vec();
     safetensors.extend_from_slice(b"{}");
-    names(load(safetensors), ErrorKind::FeatureDisabled, &["safetensors", "feature `candle`"]);
     let directory = directory("safetensors");
-    fs::write(directory.join("model.safetensors"), b"\x02\0\0\0\0\0\0\0{}").unwrap();
-    names(modelberth::load(&directory), ErrorKind::FeatureDisabled, &["directory", "feature `candle`"]);
-    let candle = Loader::new().backend(modelberth::Backend::Candle);
-    names(candle.load(data("zoo/zipmap_iris.onnx")), ErrorKind::FeatureDisabled, &["feature `candle`"]);
+    fs::write(directory.join("model.safetensors"), &safetensors).unwrap();
+    let candle = Loader::new().backend(modelberth::Backend::Candle).load(data("zoo/zipmap_iris.onnx"));
+    if cfg!(feature = "candle") {
+        names(load(safetensors), ErrorKind::Unsupported, &["weights alone", "config.json"]);
+        names(modelberth::load(&directory), ErrorKind::NotFound, &["Hugging Face directory", "config.json"]);
+        names(modelberth::load(directory.join("model.safetensors")), ErrorKind::NotFound, &["config.json"]);
+        names(candle, ErrorKind::Unsupported, &["ONNX"]);
+    } else {
+        names(load(safetensors), ErrorKind::FeatureDisabled, &["Hugging Face", "feature `candle`"]);
+        names(modelberth::load(&directory), ErrorKind::FeatureDisabled, &["directory", "feature `candle`"]);
+        names(candle, ErrorKind::FeatureDisabled, &["feature `candle`"]);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use modelberth::ndarray::{Array2, ArrayD};
 use modelberth::table::{TableOptions, TableReader, read_npz};
-use modelberth::{Csr, DType, ErrorKind, Loader, Model, ModelExt, Tensor, Tensors};
+use modelberth::{Csr, DType, Dim, ErrorKind, Limits, Loader, Model, ModelExt, Tensor, Tensors};
 
 use common::data;
 
@@ -261,4 +261,76 @@ fn tables_may_hold_categories_as_text() {
     let answers = model.predict_batch(&reader.read_all().unwrap()).unwrap();
     let far = distance(&numbers(answers.tensor("raw").unwrap()), &numbers(&entry(&format!("{case}/of_text"))));
     assert!(far < 1e-6, "{far:e}");
+}
+
+/// SplitMix64.
+fn below(state: &mut u64, n: usize) -> usize {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) % n as u64) as usize
+}
+
+/// A file with a few edits: numbers replaced in text, bytes in what is binary, or a part taken out.
+fn edited(file: &[u8], state: &mut u64) -> Vec<u8> {
+    const WORDS: [&str; 16] = [
+        "0",
+        "-1",
+        "1",
+        "2",
+        "7",
+        "1e30",
+        "-1e30",
+        "NaN",
+        "Infinity",
+        "0.5",
+        "4294967296",
+        "2147483647",
+        "\"3\"",
+        "[]",
+        "null",
+        "16777216",
+    ];
+    let mut file = file.to_vec();
+    for _ in 0..=below(state, 3) {
+        let at = below(state, file.len());
+        if below(state, 20) == 0 {
+            let to = (at + below(state, 60)).min(file.len());
+            file.drain(at..to);
+        } else if file[1] == b'"' {
+            let is_part = |b: &u8| b.is_ascii_digit() || b"-+.eE".contains(b);
+            let Some(from) = file[at..].iter().position(|b| b.is_ascii_digit()).map(|i| at + i) else { continue };
+            let to = file[from..].iter().position(|b| !is_part(b)).map_or(file.len(), |i| from + i);
+            file.splice(from..to, WORDS[below(state, WORDS.len())].bytes());
+        } else {
+            file[at] = [0, 1, 2, 127, 128, 255, b'L', b'd', b'[', b'#'][below(state, 10)];
+        }
+    }
+    file
+}
+
+#[test]
+fn edited_files_are_refused_or_answer() {
+    let limits = Limits::default().max_elements(1 << 16).max_messages(1 << 16);
+    let (mut state, mut loaded, mut refused) = (7, 0, 0);
+    let small = ["base_hinge", "base_poisson", "linear_multi", "vectors", "one_leaf", "categories_one_hot", "early"];
+    for case in small.into_iter().chain(["old/1.0.2/dart", "categories_mixed"]) {
+        let (_, file) = cases().find(|(name, _)| *name == case).unwrap();
+        for i in 0..150 {
+            let outputs: &[&str] = [&["raw", "contributions"][..], &["leaf"], &["raw"]][i % 3];
+            let loader = Loader::new().limits(limits).outputs(outputs.iter().copied());
+            let Ok(model) = loader.load_bytes("edited", edited(&file, &mut state)) else {
+                refused += 1;
+                continue;
+            };
+            loaded += 1;
+            let spec = &model.signature().inputs()[0];
+            let Dim::Fixed(n) = spec.dims()[1] else { panic!("{spec}") };
+            let x = Array2::from_shape_fn((3, n), |(i, j)| [0.0, -1.5, f32::NAN, 3.0, 1e9][(i + j) % 5]);
+            let answers = model.predict_array(x).unwrap();
+            assert_eq!(answers.at(0).unwrap().1.shape()[0], 3);
+        }
+    }
+    assert!(loaded > 100 && refused > 100, "{loaded} loaded, {refused} refused");
 }

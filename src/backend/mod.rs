@@ -1,5 +1,9 @@
 //! What turns a file into a model.
 
+#[cfg(feature = "candle")]
+pub(crate) mod candle;
+#[cfg(any(feature = "tract", feature = "candle"))]
+mod contain;
 #[cfg(any(feature = "native", feature = "tract"))]
 mod declared;
 #[cfg(any(feature = "native", feature = "tract"))]

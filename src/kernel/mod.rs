@@ -13,11 +13,15 @@ mod exp;
 mod gemm;
 mod isa;
 mod levels;
+#[cfg(feature = "candle")]
+mod product;
 mod ranks;
 mod real;
 mod rows;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "candle")]
+mod transformer;
 
 pub(crate) use bits::{Ask, BYTE, BitTrees, FEWER, MANY, MOST_EXITS};
 pub(crate) use distance::{Metric, Points};
@@ -26,6 +30,10 @@ pub(crate) use exp::{exp_in_place, logistic_in_place};
 pub(crate) use gemm::Packed;
 pub(crate) use isa::Isa;
 pub(crate) use levels::{LevelTrees, MOST_LEVELS, Step};
+#[cfg(feature = "candle")]
+pub(crate) use product::{Right, product};
 pub(crate) use ranks::{Cuts, LOWEST_RANK, MOST_CUTS, Ranked};
 pub(crate) use real::Real;
 pub(crate) use rows::softmax_rows;
+#[cfg(feature = "candle")]
+pub(crate) use transformer::{Epilogue, LayerNorm, add_norm_rows, attention_rows, finish_rows};

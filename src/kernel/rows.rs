@@ -5,7 +5,7 @@ use super::isa::Level;
 use super::isa::dispatch;
 
 /// Elements taken together.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// The softmax of each row of `values` (m, n): e^(x - max) over its sum.
 pub(crate) fn softmax_rows(isa: Isa, values: &mut [f32], n: usize) {
@@ -91,7 +91,7 @@ fn larger(a: f32, b: f32) -> f32 {
 
 /// The lanes folded in halves.
 #[inline(always)]
-fn folded(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
+pub(super) fn folded(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {

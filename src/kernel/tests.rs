@@ -213,3 +213,91 @@ fn exits_agree_with_descent_on_every_instruction_set() {
         }
     }
 }
+
+#[cfg(feature = "candle")]
+mod transformer {
+    use super::*;
+    use crate::kernel::transformer::erf_f32;
+
+    #[test]
+    fn erf_is_that_of_libm() {
+        let mut most = 0.0f32;
+        for i in -60_000..=60_000 {
+            let x = i as f32 / 10_000.0;
+            most =
+                most.max((erf_f32::<true>(x) - libm::erff(x)).abs()).max((erf_f32::<false>(x) - libm::erff(x)).abs());
+        }
+        assert!(most < 5e-7, "{most}");
+        assert!(erf_f32::<true>(f32::NAN).is_nan());
+        assert_eq!(erf_f32::<true>(f32::INFINITY), erf_f32::<true>(4.0));
+    }
+
+    /// Numbers of both signs, and as many as make whole registers and a rest.
+    fn values(n: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 37 + 11) % 101) as f32 / 17.0 - 3.0).collect()
+    }
+
+    #[test]
+    fn epilogues_are_their_formulas() {
+        let gelu = |x: f64| 0.5 * x * (1.0 + libm::erf(x / 2f64.sqrt()));
+        let tanh =
+            |x: f64| 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh());
+        let formulas: [(Epilogue, &dyn Fn(f64) -> f64); 4] = [
+            (Epilogue::Bias, &|x| x),
+            (Epilogue::Gelu, &gelu),
+            (Epilogue::GeluTanh, &tanh),
+            (Epilogue::Relu, &|x: f64| x.max(0.0)),
+        ];
+        let (n, bias) = (37, values(37));
+        for isa in Isa::all() {
+            for (epilogue, formula) in formulas {
+                let (before, mut after) = (values(5 * n), values(5 * n));
+                finish_rows(isa, epilogue, &mut after, &bias);
+                for (i, (b, a)) in before.iter().zip(&after).enumerate() {
+                    let expected = formula(f64::from(b + bias[i % n]));
+                    assert!((f64::from(*a) - expected).abs() < 2e-6, "{isa:?} {epilogue:?}: {a}, not {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_normalised_and_attended_to() {
+        let n = 37;
+        let (bias, scale, shift, residual) = (values(n), values(n), values(n + 3), values(4 * n));
+        let mask: Vec<f32> = (0..n).map(|i| if i < 30 { 0.0 } else { f32::MIN }).collect();
+        for isa in Isa::all() {
+            let (before, mut after) = (values(4 * n + 1)[1..].to_vec(), values(4 * n + 1)[1..].to_vec());
+            add_norm_rows(
+                isa,
+                &mut after,
+                &bias,
+                &residual,
+                LayerNorm { scale: &scale, shift: &shift[3..], epsilon: 1e-5 },
+            );
+            for r in 0..4 {
+                let row: Vec<f64> = (0..n)
+                    .map(|i| f64::from(before[r * n + i]) + f64::from(bias[i]) + f64::from(residual[r * n + i]))
+                    .collect();
+                let mean = row.iter().sum::<f64>() / n as f64;
+                let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n as f64;
+                for i in 0..n {
+                    let expected =
+                        (row[i] - mean) / (variance + 1e-5).sqrt() * f64::from(scale[i]) + f64::from(shift[i + 3]);
+                    assert!((f64::from(after[r * n + i]) - expected).abs() < 1e-5, "{isa:?}");
+                }
+            }
+
+            let (before, mut after) = (values(2 * n), values(2 * n));
+            attention_rows(isa, &mut after, 0.5, &mask);
+            for r in 0..2 {
+                let e: Vec<f64> = (0..30).map(|i| (0.5 * f64::from(before[r * n + i])).exp()).collect();
+                let sum: f64 = e.iter().sum();
+                for i in 0..n {
+                    let expected = e.get(i).map_or(0.0, |e| e / sum);
+                    assert!((f64::from(after[r * n + i]) - expected).abs() < 1e-6, "{isa:?}");
+                }
+            }
+        }
+    }
+}

@@ -10,6 +10,8 @@ pub enum Format {
     Manifest,
     /// Weights in the safetensors format.
     Safetensors,
+    /// The `config.json` of a directory in Hugging Face's layout, which stands for the whole directory.
+    HuggingFace,
     /// An XGBoost model as JSON.
     XgboostJson,
     /// An XGBoost model as UBJSON.
@@ -55,6 +57,9 @@ impl Format {
             if has(b"\"oblivious_trees\"") || has(b"\"features_info\"") || has(b"\"ctr_data\"") || has(b"\"trees\"") {
                 return Some(Self::CatBoostJson);
             }
+            if has(b"\"model_type\"") || has(b"\"architectures\"") {
+                return Some(Self::HuggingFace);
+            }
             if head.get(1).is_some_and(|b| b"LlUiIC".contains(b)) {
                 return Some(Self::XgboostUbjson);
             }
@@ -95,6 +100,7 @@ impl Format {
             Self::Onnx => "onnx",
             Self::Manifest => "manifest",
             Self::Safetensors => "safetensors",
+            Self::HuggingFace => "hugging face",
             Self::XgboostJson => "xgboost json",
             Self::XgboostUbjson => "xgboost ubjson",
             Self::LightGbm => "lightgbm text",
@@ -112,9 +118,15 @@ impl Format {
     /// Why a file of this format is not loaded, and what to do instead.
     pub(crate) fn refusal(self) -> Error {
         let (kind, message) = match self {
-            Self::Safetensors => {
-                (ErrorKind::FeatureDisabled, "safetensors weights need the feature `candle`, which this build lacks")
-            }
+            Self::Safetensors | Self::HuggingFace if !cfg!(feature = "candle") => (
+                ErrorKind::FeatureDisabled,
+                "Hugging Face directories need the feature `candle`, which this build lacks",
+            ),
+            Self::Safetensors => (
+                ErrorKind::Unsupported,
+                "these are weights alone; load the directory with their `config.json` and `tokenizer.json`",
+            ),
+            Self::HuggingFace => (ErrorKind::Unsupported, "a Hugging Face directory is loaded by `Loader::load`"),
             Self::XgboostJson | Self::XgboostUbjson if cfg!(feature = "native") => {
                 (ErrorKind::Unsupported, "XGBoost's own files are read by the backend `native`")
             }

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{Format, Limits, Source, TreeEngine};
+use super::{Device, Format, Limits, Source, TreeEngine};
 use crate::{Artifact, Error, ErrorKind, Model, Result};
 
 /// What turns a file into a model.
@@ -42,7 +42,8 @@ impl Backend {
         match self {
             Self::Native => cfg!(feature = "native"),
             Self::Tract => cfg!(feature = "tract"),
-            Self::Candle | Self::Ort => false,
+            Self::Candle => cfg!(feature = "candle"),
+            Self::Ort => false,
         }
     }
 }
@@ -118,6 +119,7 @@ pub struct Loader {
     pub(crate) limits: Limits,
     pub(crate) outputs: Option<Vec<String>>,
     pub(crate) cast: bool,
+    pub(crate) device: Device,
     pub(crate) tree_engine: TreeEngine,
 }
 
@@ -129,6 +131,7 @@ impl Default for Loader {
             limits: Limits::default(),
             outputs: None,
             cast: false,
+            device: Device::Cpu,
             tree_engine: TreeEngine::Auto,
         }
     }
@@ -183,7 +186,15 @@ impl Loader {
         self
     }
 
-    /// The model in the file at `path`.
+    /// Where the model computes: the processor unless set. Only the backend `candle` knows others.
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// The model in the file at `path`, or in the directory that Hugging Face's libraries wrote; such a directory may
+    /// also be named by its `config.json` or its weights.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] or [`ErrorKind::Io`] when the file can't be read; [`ErrorKind::Malformed`] when it is
@@ -215,9 +226,19 @@ impl Loader {
             ));
         }
         let format = Format::sniff(&source.bytes);
+        if self.device != Device::Cpu && !matches!(format, Some(Format::HuggingFace | Format::Manifest)) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "only the backend `candle` computes elsewhere than on the processor",
+            )
+            .expected(Device::Cpu)
+            .actual(self.device));
+        }
         match format {
             Some(Format::Onnx) => self.load_onnx(source),
             Some(Format::Manifest) => crate::compose::load(source, self),
+            #[cfg(feature = "candle")]
+            Some(Format::HuggingFace) => self.load_hugging_face(source),
             #[cfg(feature = "native")]
             Some(other) if other.is_booster() && self.backend.is_none_or(|b| b == Backend::Native) => {
                 let reason =
@@ -229,7 +250,30 @@ impl Loader {
         }
     }
 
+    #[cfg(feature = "candle")]
+    fn load_hugging_face(&self, source: &Source) -> Result<Arc<dyn Model>> {
+        match self.backend {
+            None => {
+                crate::backend::candle::load(source, self, "the only backend for Hugging Face directories".to_owned())
+            }
+            Some(Backend::Candle) => crate::backend::candle::load(source, self, "asked for".to_owned()),
+            Some(other) => {
+                Err(Error::new(ErrorKind::Unsupported, "this backend does not read Hugging Face directories")
+                    .expected(Backend::Candle)
+                    .actual(other))
+            }
+        }
+    }
+
     fn load_onnx(&self, source: &Source) -> Result<Arc<dyn Model>> {
+        if self.device != Device::Cpu {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the backends for ONNX files compute on the processor alone",
+            )
+            .expected(Device::Cpu)
+            .actual(self.device));
+        }
         let mut refusal: Option<(Backend, Error)> = None;
         for &(backend, load) in ONNX_BACKENDS.iter().filter(|(b, _)| self.backend.is_none_or(|chosen| chosen == *b)) {
             let reason = match (&refusal, self.backend) {

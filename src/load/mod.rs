@@ -1,5 +1,8 @@
 //! From a file to a model: what the bytes are, and which backend takes them.
 
+mod device;
+#[cfg(feature = "candle")]
+mod folder;
 mod format;
 mod limits;
 mod loader;
@@ -8,6 +11,9 @@ mod source;
 mod tests;
 mod tree_engine;
 
+pub use device::Device;
+#[cfg(feature = "candle")]
+pub(crate) use folder::{Folder, Stream};
 pub use format::Format;
 pub use limits::Limits;
 pub use loader::{Backend, Loader, load};

@@ -1,11 +1,16 @@
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Limits;
+#[cfg(feature = "candle")]
+use super::Folder;
+use super::{Format, Limits};
 use crate::onnx::ExternalData;
 use crate::{Artifact, ArtifactFile, Error, ErrorKind, Result};
 
+/// The file that says what a directory in Hugging Face's layout holds.
+pub(super) const CONFIG: &str = "config.json";
 /// How deep composed models may hold composed models.
 const MAX_NESTING: usize = 8;
 /// How many parts a composed model may have altogether. A few manifests that name each other twice would else be
@@ -47,11 +52,11 @@ impl Source {
             Error::new(Error::from(e).kind(), "the model file can't be opened; check the path").model(&shown)
         })?;
         if meta.is_dir() {
-            return Err(Error::new(
-                ErrorKind::FeatureDisabled,
-                "this is a directory; directories with safetensors need the feature `candle`, which this build lacks",
-            )
-            .model(&shown));
+            let name = path.file_name().map_or_else(|| shown.clone(), |n| n.to_string_lossy().into_owned());
+            return Ok(Self { name, ..Self::beside_config(&path.join(CONFIG), &shown, limits)? });
+        }
+        if Format::sniff(&head(path).map_err(|e| Error::from(e).model(&shown))?) == Some(Format::Safetensors) {
+            return Self::beside_config(&path.with_file_name(CONFIG), &shown, limits);
         }
         if meta.len() > limits.max_file_bytes {
             return Err(Error::new(ErrorKind::LimitExceeded, "the model file is larger than `Limits::max_file_bytes`")
@@ -69,6 +74,29 @@ impl Source {
     #[cfg(all(feature = "native", feature = "tract"))]
     pub(crate) fn with_bytes(&self, bytes: Vec<u8>) -> Self {
         Self { bytes: bytes.into(), path: None, ..self.clone() }
+    }
+
+    /// The configuration of the directory of weights that `shown` is or lies in.
+    fn beside_config(config: &Path, shown: &str, limits: &Limits) -> Result<Self> {
+        if !cfg!(feature = "candle") {
+            return Err(Format::HuggingFace.refusal().model(shown));
+        }
+        if !config.is_file() {
+            let message = "there is no `config.json` beside the weights, which says what they are; a Hugging Face \
+                           directory has `config.json`, `tokenizer.json` and `model.safetensors`";
+            return Err(Error::new(ErrorKind::NotFound, message).model(shown));
+        }
+        Self::open(config, limits)
+    }
+
+    /// The files that this one stands among; none when it came from memory alone.
+    #[cfg(feature = "candle")]
+    pub(crate) fn folder(&self) -> Option<Folder> {
+        match (&self.beside, &self.directory) {
+            (Some(Beside { files, base }), _) => Some(Folder::in_memory(Arc::clone(files), base)),
+            (None, Some(directory)) => Some(Folder::on_disk(directory)),
+            (None, None) => None,
+        }
     }
 
     pub(crate) fn memory(name: &str, bytes: Arc<[u8]>, limits: &Limits) -> Result<Self> {
@@ -203,8 +231,15 @@ impl Source {
     }
 }
 
+/// The first bytes of a file, enough to tell the format.
+fn head(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    std::fs::File::open(path)?.take(4096).read_to_end(&mut head)?;
+    Ok(head)
+}
+
 /// A relative path in its plainest form, or nothing where it could lead elsewhere on any system.
-fn confined(path: &str) -> Option<String> {
+pub(super) fn confined(path: &str) -> Option<String> {
     if path.contains(['\\', ':', '\0']) {
         return None;
     }

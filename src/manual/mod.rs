@@ -7,7 +7,9 @@
 //! | [`boosters`] | the boosters' own files: outputs, exactness, what each library does |
 //! | [`native`] | what the native backend does with a graph, and where its answers come from |
 //! | [`tract`] | how networks run, what is rewritten for them |
+//! | [`candle`] | text encoders from Hugging Face directories, networks of your own |
 //! | [`composing`] | models made of models, models built in code, models of your own |
+//! | [`validating`] | suites, slices, intervals, the comparison with an incumbent |
 //! | [`security`] | what a hostile file or request can and can't do |
 
 #[doc = include_str!("inputs.md")]
@@ -25,8 +27,15 @@ pub mod native {}
 #[doc = include_str!("tract.md")]
 pub mod tract {}
 
+#[doc = include_str!("candle.md")]
+pub mod candle {}
+
 #[doc = include_str!("composing.md")]
 pub mod composing {}
 
 #[doc = include_str!("security.md")]
 pub mod security {}
+
+#[cfg(feature = "validate")]
+#[doc = include_str!("validating.md")]
+pub mod validating {}

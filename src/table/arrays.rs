@@ -101,12 +101,18 @@ fn converted<'a>(array: Tensor<'a>, spec: &TensorSpec, first: u64) -> Result<Ten
             refusal.error(cell, dtype, row, &name).tensor(spec.name())
         })
     };
+    each_cell(&array, &mut push)?;
+    elements.take(array.shape())
+}
+
+/// Gives every element of a dense `array` to `push` with its number in row-major order.
+pub(super) fn each_cell(array: &Tensor<'_>, push: &mut dyn FnMut(usize, Scalar<'_>) -> Result<()>) -> Result<()> {
     macro_rules! each {
         ($a:expr, $x:ident => $cell:expr) => {
             $a.iter().enumerate().try_for_each(|(i, $x)| push(i, $cell))
         };
     }
-    match &array {
+    match array {
         Tensor::Bool(a) => each!(a, x => Scalar::Bool(*x)),
         Tensor::U8(a) => each!(a, x => Scalar::Uint((*x).into())),
         Tensor::U16(a) => each!(a, x => Scalar::Uint((*x).into())),
@@ -122,8 +128,7 @@ fn converted<'a>(array: Tensor<'a>, spec: &TensorSpec, first: u64) -> Result<Ten
         Tensor::F64(a) => each!(a, x => Scalar::Float(*x)),
         Tensor::String(a) => each!(a, x => Scalar::Text(x)),
         Tensor::CsrF32(_) | Tensor::CsrF64(_) => {
-            return Err(Error::new(ErrorKind::WrongType, "sparse rows can't be converted").expected(dtype));
+            return Err(Error::new(ErrorKind::WrongType, "sparse rows can't be converted"));
         }
-    }?;
-    elements.take(array.shape())
+    }
 }

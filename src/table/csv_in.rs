@@ -106,7 +106,7 @@ fn is_data(cells: &[String]) -> bool {
         && cells.iter().all(|c| c.parse::<f64>().is_ok() && c.bytes().any(|b| b.is_ascii_digit()))
 }
 
-fn read_error(error: csv::Error) -> Error {
+pub(super) fn read_error(error: csv::Error) -> Error {
     match error.into_kind() {
         csv::ErrorKind::Io(e) if e.kind() == io::ErrorKind::InvalidData => {
             Error::new(ErrorKind::Malformed, e.to_string())

@@ -26,6 +26,7 @@
 //! ```
 
 mod arrays;
+mod columns;
 mod csv_in;
 mod csv_out;
 mod format;
@@ -42,6 +43,7 @@ mod value;
 mod wide;
 mod writer;
 
+pub use columns::{CellValue, Column, Columns};
 pub use format::TableFormat;
 pub use npy::read_npy;
 pub use npz::read_npz;

@@ -96,17 +96,17 @@ impl ParquetSource {
 }
 
 /// Runs what reads the file: a hostile one must not take the host down, whatever the reader does with it.
-fn contained<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn contained<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Malformed, "the .parquet file is broken; write it again")))
 }
 
-fn bad(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(super) fn bad(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Malformed, "the .parquet file can't be read; it may be truncated").with_source(error)
 }
 
 /// Gives every cell of `array` to `put`.
-fn cells(array: &dyn Array, put: &mut dyn FnMut(usize, Scalar<'_>) -> Result<()>) -> Result<()> {
+pub(super) fn cells(array: &dyn Array, put: &mut dyn FnMut(usize, Scalar<'_>) -> Result<()>) -> Result<()> {
     macro_rules! each {
         ($array:expr, $i:ident, $a:ident => $cell:expr) => {{
             let $a = $array;

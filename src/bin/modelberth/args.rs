@@ -37,6 +37,12 @@ pub(crate) enum Verb {
     Predict(Predict),
     /// Times a model: nanoseconds per row at each batch size.
     Bench(Bench),
+    /// Tests a model on a data set as a suite says: metrics, slices, behaviours, contracts, an incumbent.
+    #[cfg(feature = "validate")]
+    Test(Test),
+    /// Finds the slices of a table on which errors are highest.
+    #[cfg(feature = "validate")]
+    Slices(Slices),
     /// Prints a completion script for a shell.
     Completions(Completions),
 }
@@ -129,6 +135,80 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "B")]
     pub(crate) backend: Option<Backend>,
     /// Prints a JSON object per line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(feature = "validate")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The suite is a TOML file; the data hold the model's columns, the label and whatever the suite's slices look at.
+Prints what failed, with examples. Exit status: 0 passed, 1 failed.
+
+Examples:
+  modelberth test churn.onnx --suite churn.toml --data holdout.parquet
+  modelberth test new.onnx --suite churn.toml --data holdout.csv --against old.onnx --html report.html --junit report.xml")]
+pub(crate) struct Test {
+    /// The model file.
+    pub(crate) model: PathBuf,
+    /// The suite.
+    #[arg(long, value_name = "S")]
+    pub(crate) suite: PathBuf,
+    /// The data set, .csv, .parquet or .npz.
+    #[arg(long, value_name = "D")]
+    pub(crate) data: PathBuf,
+    /// The model in production, to compare with.
+    #[arg(long, value_name = "INCUMBENT")]
+    pub(crate) against: Option<PathBuf>,
+    /// The backend to use; chosen by the loader unless given [native, tract, candle, ort].
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// How many threads one call may use.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    pub(crate) threads: usize,
+    /// Writes the report as JSON, to a file or, without one, to standard output.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Writes the checks as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Writes the report as Markdown.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Writes the report as one HTML page.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+#[cfg(feature = "validate")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every column but the errors is a feature: text and whole numbers as they are, fractions by quantiles. A slice is a
+conjunction of values of columns; its score weighs its mean error against its size (SliceLine). Only scores above 0 are
+listed, best first, and none better is left out. P-values are adjusted for all slices that the search counted.
+
+Examples:
+  modelberth slices answers.csv --errors wrong
+  modelberth slices answers.parquet --errors absolute_error --top 20 --alpha 0.9 --min-support 500 --max-level 3 --json")]
+pub(crate) struct Slices {
+    /// The table, .csv, .parquet or .npz, with a column of errors: 0 where the model is right, else above 0.
+    pub(crate) data: PathBuf,
+    /// The column that holds the error of each row.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) errors: String,
+    /// How many slices to list.
+    #[arg(long, value_name = "K", default_value = "10", value_parser = at_least_one)]
+    pub(crate) top: usize,
+    /// How much a high error counts against a small size, above 0 and up to 1.
+    #[arg(long, value_name = "A", default_value = "0.95")]
+    pub(crate) alpha: f64,
+    /// The fewest rows of a slice [default: the larger of 32 and a hundredth of the rows].
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) min_support: Option<usize>,
+    /// The most predicates of a slice [default: as many as there are columns].
+    #[arg(long, value_name = "L", value_parser = at_least_one)]
+    pub(crate) max_level: Option<usize>,
+    /// Prints a JSON array instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
 }

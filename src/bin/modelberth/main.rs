@@ -2,6 +2,8 @@
 
 mod args;
 mod draw;
+#[cfg(feature = "validate")]
+mod validate;
 mod verbs;
 
 use std::error::Error as StdError;
@@ -25,13 +27,19 @@ fn main() -> ExitCode {
         }
     };
     let ran = catch_unwind(|| match cli.verb {
-        Verb::Inspect(args) => verbs::inspect(&args),
-        Verb::Predict(args) => verbs::predict(&args),
-        Verb::Bench(args) => verbs::bench(&args),
-        Verb::Completions(args) => verbs::completions(&args),
+        Verb::Inspect(args) => verbs::inspect(&args).map(|()| true),
+        Verb::Predict(args) => verbs::predict(&args).map(|()| true),
+        Verb::Bench(args) => verbs::bench(&args).map(|()| true),
+        #[cfg(feature = "validate")]
+        Verb::Slices(args) => validate::slices(&args).map(|()| true),
+        #[cfg(feature = "validate")]
+        Verb::Test(args) => validate::test(&args),
+        Verb::Completions(args) => verbs::completions(&args).map(|()| true),
     });
     match ran {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(true)) => ExitCode::SUCCESS,
+        // A model that failed its tests is an answer and no error.
+        Ok(Ok(false)) => ExitCode::FAILURE,
         // The reader of a pipe has what it wanted, as `head` does.
         Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {

@@ -76,14 +76,14 @@ pub(crate) fn completions(args: &Completions) -> Result<()> {
     print(&script)
 }
 
-fn loader(backend: Option<Backend>) -> Loader {
+pub(crate) fn loader(backend: Option<Backend>) -> Loader {
     match backend {
         Some(backend) => Loader::new().backend(backend),
         None => Loader::new(),
     }
 }
 
-fn load(loader: Loader, path: &Path) -> Result<Arc<dyn Model>> {
+pub(crate) fn load(loader: Loader, path: &Path) -> Result<Arc<dyn Model>> {
     loader.load(path)
 }
 
@@ -95,12 +95,12 @@ fn open(path: &Path, signature: &Signature, options: &TableOptions) -> Result<Ta
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String> {
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|e| Error::new(ErrorKind::Io, "the result can't be written as JSON").with_source(e))
 }
 
-fn print(text: &[u8]) -> Result<()> {
+pub(crate) fn print(text: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text).and_then(|()| out.flush()).map_err(|e| {
         let kind = Error::from(io::Error::from(e.kind())).kind();

@@ -52,6 +52,8 @@ struct BoosterModel<W> {
     task: Task,
     /// How many rows are made into columns at once.
     block: usize,
+    /// The most rows whose answers stay within the limits.
+    most_rows: usize,
     pool: Pool,
     description: Description,
     artifact: Artifact,
@@ -96,6 +98,15 @@ impl<W: Answer> BoosterModel<W> {
         let several = matches!(booster.task, Task::Multilabel { .. });
         let shape = Shape { targets: booster.base.len(), trees: score.trees(), features, labels, several };
         let signature = answers::signature(&booster, &outputs, &shape, W::DTYPE);
+        let of_output = |spec: &crate::TensorSpec| {
+            let dims = spec.dims()[1..].iter().map(|d| if let crate::Dim::Fixed(n) = d { *n } else { 1 });
+            dims.fold(1usize, usize::saturating_mul)
+        };
+        let per_row = signature.outputs().iter().map(of_output).max().unwrap_or(1).max(shape.targets).max(1);
+        let most_rows = loader.limits.max_elements / per_row;
+        if most_rows == 0 {
+            return Err(too_many(loader.limits.max_elements).actual(format!("{per_row} elements a row")));
+        }
         let explainer = outputs.contains(&Output::Contributions).then(|| Explainer::new(&booster)).transpose()?;
         let mut description = describe(&booster, &score.describe(), loader, reason);
         let feed = Feed::new(booster.input, &booster.features, booster.absent);
@@ -107,6 +118,7 @@ impl<W: Answer> BoosterModel<W> {
         let model = Self {
             signature,
             outputs,
+            most_rows,
             block: (BLOCK_ELEMENTS / feed.width().max(1)).clamp(16, 4096),
             features: booster.features,
             feed,
@@ -232,6 +244,12 @@ impl<W: Answer> BoosterModel<W> {
         };
         let table = Table { x: x.map_or(Ok(Given::Dense(Rows::F32(&[]))), Given::of)?, text: &text };
         let m = lead.first().copied().unwrap_or(1);
+        if m > self.most_rows {
+            let message =
+                "the answers would have more elements than `Limits::max_elements`; ask for fewer rows at once";
+            let error = Error::new(ErrorKind::LimitExceeded, message);
+            return Err(error.expected(format!("at most {} rows", self.most_rows)).actual(m));
+        }
         let located = |e: Error| e.tensor(answers::INPUT);
         let whole = if lead.is_empty() {
             self.run(table, 0..1).map_err(located)?
@@ -253,6 +271,12 @@ impl<W: Answer> BoosterModel<W> {
         }
         Ok(answers)
     }
+}
+
+/// The error for answers that are too large for a single row.
+fn too_many(limit: usize) -> Error {
+    Error::new(ErrorKind::LimitExceeded, "an output of the model has more elements a row than `Limits::max_elements`")
+        .expected(format!("at most {limit}"))
 }
 
 /// What `describe()` says of a booster.

@@ -1,11 +1,12 @@
 //! Sums over the columns of rows.
 
 use std::fmt::Debug;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::booster::{Linear, LinearLeaf, Scorer, Trees};
 use super::link::Answer;
 use super::narrow::narrowed;
-use crate::backend::native::trees::{Engine, Engines, Options};
+use crate::backend::native::trees::{Engine, Engines, Forest, Number, Options};
 use crate::{Result, TreeEngine};
 
 /// The columns of rows: (m, n), row-major.
@@ -39,7 +40,7 @@ pub(super) trait Score<W>: Debug + Send + Sync {
 #[derive(Debug)]
 struct OneType<T: Engines, W> {
     engine: Engine<T, W>,
-    extra: Extra,
+    extra: Arc<Extra>,
     targets: usize,
 }
 
@@ -53,10 +54,7 @@ struct Extra {
 }
 
 impl Extra {
-    fn of<T, W: Answer>(trees: &Trees<T, W>, numbers: bool) -> Self
-    where
-        T: crate::backend::native::trees::Number,
-    {
+    fn of<T: Number, W: Answer>(trees: &Trees<T, W>, numbers: bool) -> Arc<Self> {
         let forest = &trees.forest;
         let weights = if trees.linear.is_empty() {
             Vec::new()
@@ -66,14 +64,14 @@ impl Extra {
             (0..forest.nodes.len()).map(of_node).collect()
         };
         let leaf_numbers = if numbers { trees.leaf_numbers.clone() } else { Vec::new() };
-        Self { leaf_numbers, linear: trees.linear.clone(), weights }
+        Arc::new(Self { leaf_numbers, linear: trees.linear.clone(), weights })
     }
 }
 
 impl<T: Engines, W: Answer> OneType<T, W> {
-    fn new(trees: &Trees<T, W>, numbers: bool, engine: TreeEngine) -> Result<Self> {
-        let engine = Engine::new(&trees.forest, Options { engine, ..Options::default() })?;
-        Ok(Self { engine, extra: Extra::of(trees, numbers), targets: trees.forest.targets })
+    fn new(forest: &Forest<T, W>, extra: Arc<Extra>, engine: TreeEngine) -> Result<Self> {
+        let engine = Engine::new(forest, Options { engine, ..Options::default() })?;
+        Ok(Self { engine, extra, targets: forest.targets })
     }
 
     fn add(&self, x: &[T], n: usize, sums: &mut [W]) {
@@ -144,12 +142,38 @@ impl<W: Answer> Score<W> for Narrow<W> {
     }
 }
 
-/// Trees that compare in f64, with their twin for f32 rows.
+/// Trees that compare in f64, with their twin for f32 rows. A host gives rows of one type, mostly f32: the engine for f64
+/// rows is made when the first come, since it takes as long as reading the file.
 #[derive(Debug)]
 struct Twins {
     f32: OneType<f32, f64>,
-    f64: OneType<f64, f64>,
+    f64: OnceLock<OneType<f64, f64>>,
+    /// What `f64` is made of, until it is there.
+    forest: Mutex<Option<Forest<f64, f64>>>,
+    engine: TreeEngine,
     count: usize,
+}
+
+impl Twins {
+    fn new(trees: &Trees<f64, f64>, numbers: bool, engine: TreeEngine) -> Result<Self> {
+        Ok(Self {
+            f32: OneType::new(&narrowed(&trees.forest), Extra::of(trees, numbers), engine)?,
+            f64: OnceLock::new(),
+            forest: Mutex::new(Some(trees.forest.clone())),
+            engine,
+            count: trees.forest.roots.len(),
+        })
+    }
+
+    /// The engine for f64 rows.
+    fn wide(&self) -> &OneType<f64, f64> {
+        self.f64.get_or_init(|| {
+            let forest = self.forest.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let forest = forest.expect("it is taken once, here");
+            OneType::new(&forest, Arc::clone(&self.f32.extra), self.engine)
+                .expect("what was packed for f32 rows can be packed")
+        })
+    }
 }
 
 impl Score<f64> for Twins {
@@ -164,19 +188,19 @@ impl Score<f64> for Twins {
     fn add(&self, x: Block<'_>, n: usize, sums: &mut [f64]) {
         match x {
             Block::F32(x) => self.f32.add(x, n, sums),
-            Block::F64(x) => self.f64.add(x, n, sums),
+            Block::F64(x) => self.wide().add(x, n, sums),
         }
     }
 
     fn leaves(&self, x: Block<'_>, n: usize, leaves: &mut [i32]) {
         match x {
             Block::F32(x) => self.f32.leaves(x, n, self.count, leaves),
-            Block::F64(x) => self.f64.leaves(x, n, self.count, leaves),
+            Block::F64(x) => self.wide().leaves(x, n, self.count, leaves),
         }
     }
 
     fn describe(&self) -> String {
-        format!("f32 rows: {}; f64 rows: {}", self.f32.engine.describe(), self.f64.engine.describe())
+        format!("f32 rows: {}; f64 rows: the like, made when the first come", self.f32.engine.describe())
     }
 }
 
@@ -220,21 +244,13 @@ impl Ready {
     /// As [`Engine::new`].
     pub(super) fn new(scorer: &Scorer, numbers: bool, engine: TreeEngine) -> Result<Self> {
         fn one<W: Answer>(trees: &Trees<f32, W>, numbers: bool, engine: TreeEngine) -> Result<Box<dyn Score<W>>> {
-            Ok(Box::new(Narrow { trees: OneType::new(trees, numbers, engine)?, count: trees.forest.roots.len() }))
+            let count = trees.forest.roots.len();
+            Ok(Box::new(Narrow { trees: OneType::new(&trees.forest, Extra::of(trees, numbers), engine)?, count }))
         }
         Ok(match scorer {
             Scorer::F32(trees) => Self::F32(one(trees, numbers, engine)?),
             Scorer::Mixed(trees) => Self::F64(one(trees, numbers, engine)?),
-            Scorer::F64(trees) => {
-                let forest = narrowed(&trees.forest);
-                let Trees { leaf_numbers, covers, linear, .. } = trees.clone();
-                let twin = Trees { forest, leaf_numbers, covers, linear };
-                Self::F64(Box::new(Twins {
-                    f32: OneType::new(&twin, numbers, engine)?,
-                    f64: OneType::new(trees, numbers, engine)?,
-                    count: trees.forest.roots.len(),
-                }))
-            }
+            Scorer::F64(trees) => Self::F64(Box::new(Twins::new(trees, numbers, engine)?)),
             Scorer::Linear(linear) => Self::F32(Box::new(linear.clone())),
         })
     }

@@ -1,0 +1,21 @@
+//! Suites: what a model must do, run on data, and what was found.
+
+mod behave;
+mod change;
+mod contract;
+mod file;
+mod judge;
+mod run;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use file::{
+    Against, Behaviour, Change, Contract, Expect, Fairness, Gaps, MetricCheck, Minimum, MustPass, OneOrMany, Outputs,
+    SliceSpec, Suite, Value, Values,
+};
+pub use run::SuiteRun;
+pub use verdict::{
+    CheckKind, CheckResult, Comparison, Example, FairnessReport, MetricReport, Report, SliceComparison, SliceMetric,
+    SliceReport, Verdict,
+};

@@ -1,0 +1,242 @@
+use super::*;
+use crate::ndarray::{Array2, array};
+use crate::table::{Column, Columns};
+use crate::validate::stats::Random;
+use crate::validate::{Metric, Task};
+use crate::{ErrorKind, LinearModel, Link, Tensors, tensors};
+
+const ROWS: usize = 2000;
+
+/// A model of two columns that is right where `country` is not `FR`, and guesses where it is.
+fn data() -> (LinearModel, Tensors<'static>, Columns) {
+    let model = LinearModel::new(array![[4.0], [0.0]], array![0.0], Link::Logistic)
+        .unwrap()
+        .feature_names(["income", "name"])
+        .unwrap()
+        .class_names(["no", "yes"])
+        .unwrap();
+    let mut r = Random::new(1, 0);
+    let (mut x, mut label, mut country, mut age) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for i in 0..ROWS {
+        let income = r.normal() as f32;
+        x.extend([income, i as f32]);
+        let french = i % 5 == 0;
+        let noisy = if french { 0.5 } else { 0.05 };
+        label.push(if (income >= 0.0) != (r.unit() < noisy) { "yes" } else { "no" });
+        country.push(if french { "FR" } else { "DE" });
+        age.push((i % 60) as i64);
+    }
+    let mut columns = Columns::new();
+    columns.push("label", Column::text(label)).unwrap();
+    columns.push("country", Column::text(country)).unwrap();
+    columns.push("age", Column::Int(age)).unwrap();
+    let inputs = tensors! { "x" => Array2::from_shape_vec((ROWS, 2), x).unwrap() }.unwrap().into_owned();
+    (model, inputs, columns)
+}
+
+const SUITE: &str = r#"
+name = "loans"
+label = "label"
+positive = "yes"
+min_support = 50
+
+[[metric]]
+metric = "accuracy"
+at_least = 0.8
+[[metric]]
+metric = "roc_auc"
+at_least = 0.8
+surely = true
+[[metric]]
+metric = "log_loss"
+
+[[slice]]
+by = "country"
+[[slice]]
+name = "young"
+where = 'age < 20 and not country == "FR"'
+[gaps]
+metrics = ["accuracy"]
+max_gap = 0.05
+
+[[fairness]]
+by = "country"
+metric = "accuracy"
+max_difference = 0.1
+min_ratio = 0.9
+
+[[must_pass]]
+input = { income = 2.0, name = 1 }
+expect = "yes"
+[[must_pass]]
+name = "poor"
+input = { income = -2.0, name = 1 }
+expect = "yes"
+
+[[invariance]]
+name = "the name does not matter"
+change = [{ column = "name", to = [0, 77] }]
+tolerance = 0.0
+[[direction]]
+name = "more income, no lower chance"
+change = [{ column = "income", add = 1.0 }]
+expect = "not_down"
+[[direction]]
+change = [{ column = "income", range = [-2.0, 2.0], steps = 8 }]
+expect = "not_up"
+where = "age < 10"
+[[metamorphic]]
+change = [{ column = "income", multiply = -1.0 }]
+expect = "different"
+
+[[minimum]]
+where = "country == 'DE'"
+max_failure_rate = 0.1
+[[minimum]]
+where = "country == 'FR'"
+max_failure_rate = 0.1
+
+[contract]
+predict_is_predict_batch = true
+deterministic = true
+round_trip = false
+max_bytes = 1000000
+
+[against]
+max_worse = 0.01
+max_slice_worse = 0.02
+max_flips = 0.5
+"#;
+
+fn check<'r>(report: &'r Report, kind: CheckKind, name: &str) -> &'r CheckResult {
+    let found = report.verdict.evidence.iter().find(|c| c.kind == kind && c.name == name);
+    found.unwrap_or_else(|| panic!("no check {name} in {:#?}", report.verdict.evidence))
+}
+
+#[test]
+fn a_suite_finds_what_is_wrong_and_only_that() {
+    let (model, inputs, columns) = data();
+    let suite = Suite::parse(SUITE).unwrap();
+    let worse = LinearModel::new(array![[-4.0], [0.0]], array![0.0], Link::Logistic)
+        .unwrap()
+        .feature_names(["income", "name"])
+        .unwrap()
+        .class_names(["no", "yes"])
+        .unwrap();
+    let twice = |t: &Tensors<'_>| Ok(t.as_view().into_owned());
+    let report = suite
+        .test(&model)
+        .against(&worse)
+        .metamorphic("nothing changed", Expect::Same, Some(0.0), &twice)
+        .on(&inputs, &columns)
+        .unwrap();
+    assert_eq!((report.rows, report.task), (ROWS as u64, Task::Classification));
+    assert_eq!(report.classes, ["no", "yes"]);
+    let expect = |kind, name: &str, pass: bool| {
+        let found = check(&report, kind, name);
+        assert_eq!(found.pass, pass, "{found:?}");
+    };
+    expect(CheckKind::Metric, "accuracy", true);
+    expect(CheckKind::Metric, "roc_auc", true);
+    expect(CheckKind::Slice, "country = FR", false);
+    expect(CheckKind::Slice, "country = DE", true);
+    expect(CheckKind::Slice, "young", true);
+    expect(CheckKind::Fairness, "accuracy by country", false);
+    expect(CheckKind::MustPass, "example 1", true);
+    expect(CheckKind::MustPass, "poor", false);
+    expect(CheckKind::Invariance, "the name does not matter", true);
+    expect(CheckKind::Direction, "more income, no lower chance", true);
+    expect(CheckKind::Direction, "change of income", false);
+    expect(CheckKind::Metamorphic, "change of income", true);
+    expect(CheckKind::Metamorphic, "nothing changed", true);
+    expect(CheckKind::Minimum, "country == 'DE'", true);
+    expect(CheckKind::Minimum, "country == 'FR'", false);
+    expect(CheckKind::Contract, "predict_is_predict_batch", true);
+    expect(CheckKind::Contract, "deterministic", true);
+    expect(CheckKind::Against, "max_worse", true);
+    expect(CheckKind::Against, "max_flips", false);
+    assert!(!report.passed());
+    assert_eq!(report.verdict.reasons.len(), report.verdict.evidence.iter().filter(|c| !c.pass).count());
+    let examples = &check(&report, CheckKind::Slice, "country = FR").examples;
+    assert!(!examples.is_empty() && examples.iter().all(|e| e.row.unwrap() % 5 == 0));
+    let against = report.against.as_ref().unwrap();
+    assert!(against.worse_by < -0.5 && against.p_value.unwrap() < 1e-6);
+    assert!(against.interval.unwrap().high < 0.0);
+    // The other way round the new model is worse.
+    let report = suite.test(&worse).against(&model).on(&inputs, &columns).unwrap();
+    assert!(!check(&report, CheckKind::Against, "max_worse").pass);
+    assert!(!check(&report, CheckKind::Against, "country = DE").pass);
+    assert!(check(&report, CheckKind::Against, "country = FR").pass);
+}
+
+#[test]
+fn a_suite_of_numbers() {
+    let model = LinearModel::new(array![[2.0]], array![1.0], Link::Identity).unwrap();
+    let x: Vec<f32> = (0..100).map(|i| i as f32).collect();
+    let y: Vec<f64> = (0..100).map(|i| 2.0 * f64::from(i) + 1.5 - f64::from(i % 2)).collect();
+    let mut columns = Columns::new();
+    columns.push("y", Column::Float(y)).unwrap();
+    let inputs = tensors! { "x" => Array2::from_shape_vec((100, 1), x).unwrap() }.unwrap();
+    let suite = Suite::new("y")
+        .require(Metric::Mae, 0.6)
+        .require(Metric::R2, 0.99)
+        .slice("y > 100")
+        .max_gap([Metric::Mae], 0.1);
+    let report = suite.test(&model).against(&model).on(&inputs, &columns).unwrap();
+    assert!(report.passed(), "{:?}", report.verdict.reasons);
+    assert_eq!(report.task, Task::Regression);
+    assert_eq!(report.against.unwrap().worse_by, 0.0);
+    let bounded = Suite::parse("label = 'y'\n[[must_pass]]\nrow = [10]\nexpect = 21.1\ntolerance = 0.2").unwrap();
+    assert!(bounded.test(&model).on(&inputs, &columns).unwrap().passed());
+}
+
+#[test]
+fn bad_suites_are_refused_with_their_place() {
+    for (text, message) in [
+        ("label = 'y'\nlevels = 3", "line 2, column 1"),
+        ("label = 3", "line 1"),
+        ("name = 'x'", "label"),
+        ("label = 'y'\n[[metric]]\nmetric = 'acuracy'", "no metric has this name"),
+        ("label = 'y'\n[[slice]]\nname = 'a'", "either `where` or `by`"),
+        ("label = 'y'\n\n[[slice]]\nwhere = 'a <'", "line 4, column 9"),
+        ("label = 'y'\nlevel = 1.5", "between 0 and 1"),
+        ("label = 'y'\n[[invariance]]\nchange = [{ column = 'a' }]", "one of `to`"),
+        ("label = 'y'\n[[direction]]\nchange = [{ column = 'a', add = 1 }]", "says what it expects"),
+    ] {
+        let error = Suite::parse(text).unwrap_err().to_string();
+        assert!(error.contains(message), "{text}: {error}");
+    }
+}
+
+#[test]
+fn bad_data_are_refused() {
+    let (model, inputs, columns) = data();
+    let run = |text: &str, columns: &Columns| Suite::parse(text).unwrap().test(&model).on(&inputs, columns).map(|_| ());
+    assert_eq!(run("label = 'none'", &columns).unwrap_err().kind(), ErrorKind::NotFound);
+    let error = run("label = 'label'\n[[slice]]\nwhere = 'town == 1'", &columns).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let error = run("label = 'label'\n[[slice]]\nwhere = 'country < 1'", &columns).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WrongType);
+    let mut short = Columns::new();
+    short.push("label", Column::text(["yes", "no"])).unwrap();
+    assert_eq!(run("label = 'label'", &short).unwrap_err().kind(), ErrorKind::WrongShape);
+    let mut holed = Columns::new();
+    holed.push("label", Column::text((0..ROWS).map(|i| if i == 7 { "" } else { "no" }))).unwrap();
+    let error = run("label = 'label'", &holed).unwrap_err();
+    assert_eq!((error.kind(), error.row_index()), (ErrorKind::InvalidValue, Some(7)));
+    let mut weighted = columns.clone();
+    weighted.push("w", Column::Float(vec![0.0; ROWS])).unwrap();
+    assert!(run("label = 'label'\nweight = 'w'", &weighted).unwrap_err().to_string().contains("sum to 0"));
+    let error = run("label = 'label'\n[[invariance]]\nchange = [{ column = 'b', to = 1 }]", &columns).unwrap_err();
+    assert_eq!((error.kind(), error.column_name()), (ErrorKind::NotFound, Some("b")));
+    let other = LinearModel::new(array![[1.0]], array![0.0], Link::Logistic).unwrap();
+    let suite = Suite::new("label");
+    let error = suite.test(&model).against(&other).on(&inputs, &columns).unwrap_err();
+    assert!(error.to_string().contains("another signature"), "{error}");
+    // One class only: said, and no failure of the run.
+    let mut single = Columns::new();
+    single.push("label", Column::text(vec!["yes"; ROWS])).unwrap();
+    let report = Suite::new("label").require(Metric::RocAuc, 0.5).test(&model).on(&inputs, &single).unwrap();
+    assert!(!report.passed());
+    assert!(report.metrics[0].value.reason().unwrap().contains("positive class"));
+}
