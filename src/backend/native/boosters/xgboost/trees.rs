@@ -148,7 +148,7 @@ impl<'v> Tree<'v> {
         let mut has_parent = vec![false; count];
         // Nobody may have the root as a child.
         has_parent[0] = true;
-        for node in 0..count {
+        for (node, set) in sets.iter().enumerate() {
             if self.left[node] == -1.0 {
                 let from = forest.votes.len() as u32;
                 self.votes(node, target, weight, &mut forest.votes)?;
@@ -176,7 +176,7 @@ impl<'v> Tree<'v> {
             })? as u32;
             let default_left = self.default_left[node] != 0.0;
             let branch = if self.kinds.get(node) == Some(&1.0) {
-                let (from, to) = sets[node].ok_or_else(|| within(malformed("categories_nodes", "lacks the node")))?;
+                let (from, to) = set.ok_or_else(|| within(malformed("categories_nodes", "lacks the node")))?;
                 let members = add_set(&self.sets.categories[from..to], frame, &mut forest.sets).map_err(within)?;
                 // The categories of the set go to the right, all others to the left.
                 Branch {
@@ -227,8 +227,7 @@ impl Sets<'_> {
                 "differs in length from `categories_segments` or `categories_sizes`",
             ));
         }
-        let mut by_node = vec![None; if self.nodes.is_empty() { 0 } else { count }];
-        by_node.resize(count, None);
+        let mut by_node = vec![None; count];
         for ((&node, &segment), &size) in self.nodes.iter().zip(self.segments).zip(self.sizes) {
             let end = self.categories.len() + 1;
             let range = index(segment, end).zip(index(size, end)).map(|(from, size)| (from, from + size));
