@@ -9,7 +9,7 @@ const DETAILS: [&str; 3] = ["raw", "leaf", "contributions"];
 
 fuzz_target!(|bytes: &[u8]| {
     // Whatever the edits made of the first line, these bytes are meant for this reader.
-    let file = if bytes.starts_with(b"tree\n") { bytes.to_vec() } else { [b"tree\n", bytes].concat() };
+    let file = if bytes.starts_with(b"tree\n") { bytes.to_vec() } else { [b"tree\n".as_slice(), bytes].concat() };
     let tail = &bytes[bytes.len() - bytes.len().min(256)..];
     let Ok(model) = loader().load_bytes("fuzzed", file.clone()) else { return };
     exercise(&*model, &mut Bytes::new(tail), Promise::Whole);

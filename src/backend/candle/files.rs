@@ -17,8 +17,9 @@ pub(super) struct Files<'l> {
 }
 
 impl<'l> Files<'l> {
-    pub(super) fn new(folder: Folder, limits: &'l Limits) -> Self {
-        Self { folder, limits, read: Vec::new() }
+    /// The files beside `main`, which was read before.
+    pub(super) fn new(main: ArtifactFile, folder: Folder, limits: &'l Limits) -> Self {
+        Self { folder, limits, read: vec![main] }
     }
 
     /// The content of the file at `path`, or nothing where there is none.

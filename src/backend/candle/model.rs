@@ -14,8 +14,8 @@ use super::tokens::Tokens;
 use super::weights::Weights;
 use crate::load::Source;
 use crate::{
-    Artifact, Checked, DType, Description, Dim, Error, ErrorKind, Loader, Model, Result, Signature, Tensor, TensorSpec,
-    Tensors,
+    Artifact, ArtifactFile, Checked, DType, Description, Dim, Error, ErrorKind, Loader, Model, Result, Signature,
+    Tensor, TensorSpec, Tensors,
 };
 
 const FORMAT: &str = "hugging face";
@@ -37,9 +37,8 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
         return Err(Error::new(ErrorKind::NotFound, message));
     };
     let device = device::open(loader.device)?;
-    let mut files = Files::new(folder, limits);
-    let config = files.read(CONFIG)?.unwrap_or_else(|| Arc::clone(&source.bytes));
-    let config = Config::parse(&config, limits)?;
+    let mut files = Files::new(ArtifactFile::in_memory(CONFIG, Arc::clone(&source.bytes)), folder, limits);
+    let config = Config::parse(&source.bytes, limits)?;
     let task = Task::choose(&mut files, &config, loader.outputs.as_deref())?;
     let mut weights = Weights::read(&mut files, &device, limits)?;
     let encoder = Encoder::new(config, &mut weights, limits.max_elements)?;

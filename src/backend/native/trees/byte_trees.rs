@@ -115,6 +115,11 @@ impl<T: Number> ByteTrees<T> {
         self.stride
     }
 
+    /// Fewer rows than this are better walked one by one: a group costs the same however many rows are in it.
+    pub(super) fn few(&self) -> usize {
+        if self.is_oblivious() { 1 } else { 4 }
+    }
+
     pub(super) fn is_oblivious(&self) -> bool {
         matches!(self.kind, Kind::Levels(_))
     }

@@ -11,9 +11,6 @@ use super::walk::{self, Walked};
 use crate::kernel::Isa;
 use crate::{Result, TreeEngine};
 
-/// Fewer rows than this are taken through the trees one by one.
-const FEW: usize = 12;
-
 /// A forest made ready: features in `T`, weights and sums in `W`.
 #[derive(Debug)]
 pub(crate) struct Engine<T: Engines, W = T> {
@@ -180,7 +177,7 @@ impl<T: Engines, W: Number> Engine<T, W> {
     pub(crate) fn sums(&self, x: &[T], n: usize, sums: &mut [W]) {
         let mut summing = Summing { leaves: &self.leaves, k: self.targets, sums };
         match &self.road {
-            Road::Bytes(bytes) if x.len() / n.max(1) >= FEW => {
+            Road::Bytes(bytes) if x.len() / n.max(1) >= bytes.few() => {
                 debug_assert!(n >= self.features);
                 let stride = bytes.stride();
                 match &self.leaves {
@@ -222,7 +219,7 @@ impl<T: Engines, W: Number> Engine<T, W> {
     pub(crate) fn leaves(&self, x: &[T], n: usize, mut visit: impl FnMut(usize, usize, usize)) {
         debug_assert!(n >= self.features);
         match &self.road {
-            Road::Bytes(bytes) if x.len() / n.max(1) >= FEW => {
+            Road::Bytes(bytes) if x.len() / n.max(1) >= bytes.few() => {
                 bytes.run(x, n, &mut EachLeaf { stride: bytes.stride(), visit: &mut visit });
             }
             Road::Literal(forest, leaf_of) => {

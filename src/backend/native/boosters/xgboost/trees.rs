@@ -227,8 +227,7 @@ impl Sets<'_> {
                 "differs in length from `categories_segments` or `categories_sizes`",
             ));
         }
-        let mut by_node = vec![None; if self.nodes.is_empty() { 0 } else { count }];
-        by_node.resize(count, None);
+        let mut by_node = vec![None; count];
         for ((&node, &segment), &size) in self.nodes.iter().zip(self.segments).zip(self.sizes) {
             let end = self.categories.len() + 1;
             let range = index(segment, end).zip(index(size, end)).map(|(from, size)| (from, from + size));
