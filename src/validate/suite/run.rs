@@ -173,6 +173,10 @@ impl<'a> SuiteRun<'a> {
             let mut of_batch = Answers::default();
             of_batch.push(&self.model.predict_batch(&inputs)?, &reading, &mut classes)?;
             let rows = of_batch.predicted.len().max(of_batch.values.len());
+            // Masks have a bit per label, so more predictions than labels must not reach them.
+            if first + rows > truth.rows {
+                return Err(other_length(first + rows, truth.rows));
+            }
             if first == 0 && rows > 0 {
                 let few = few_rows(&inputs, signature, rows.min(CONTRACT_ROWS))?;
                 let count = rows.min(CONTRACT_ROWS);
@@ -195,9 +199,7 @@ impl<'a> SuiteRun<'a> {
         }
         meter.finish();
         if first != truth.rows {
-            return Err(Error::new(ErrorKind::WrongShape, "there are not as many labels as predictions")
-                .expected(format!("{} labels", first))
-                .actual(truth.rows));
+            return Err(other_length(first, truth.rows));
         }
         checks.extend(trials.into_iter().map(Trial::result));
         for example in self.must_pass(&reading, &mut classes)? {
@@ -377,6 +379,12 @@ fn one_row(signature: &Signature, example: &super::file::MustPass) -> Result<Ten
     written.map_err(|e| Error::new(ErrorKind::InvalidValue, "the example is no row of a table").with_source(e))?;
     let bytes = writer.into_inner().map_err(|e| Error::new(ErrorKind::Io, e.to_string()))?;
     TableReader::from_bytes("the example", bytes, signature, &TableOptions::default())?.read_all()
+}
+
+fn other_length(predictions: usize, labels: usize) -> Error {
+    Error::new(ErrorKind::WrongShape, "there are not as many labels as predictions")
+        .expected(predictions)
+        .actual(labels)
 }
 
 fn described(behaviour: &Behaviour) -> String {
