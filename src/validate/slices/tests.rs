@@ -6,14 +6,7 @@ use crate::validate::stats::Random;
 type Scored = (Vec<(usize, u32)>, f64, u64);
 
 /// Every slice of the table that scores above 0, best first, by looking at all of them.
-fn brute_force(
-    codes: &[Vec<u32>],
-    errors: &[f64],
-    alpha: f64,
-    least: usize,
-    levels: usize,
-    top: usize,
-) -> Vec<Scored> {
+fn brute_force(codes: &[Vec<u32>], errors: &[f64], alpha: f64, least: usize, levels: usize, top: usize) -> Vec<Scored> {
     let (n, total) = (errors.len(), errors.iter().sum::<f64>());
     let mut all = Vec::new();
     let mut stack: Vec<Vec<(usize, u32)>> = vec![Vec::new()];
