@@ -32,7 +32,10 @@ mod error;
 #[cfg(feature = "std")]
 mod inspect;
 #[cfg(any(feature = "native", feature = "candle"))]
-#[cfg_attr(not(feature = "native"), allow(dead_code, reason = "the other backends use a part of the kernels"))]
+#[cfg_attr(
+    not(feature = "native"),
+    allow(dead_code, unused_imports, reason = "the other backends use a part of the kernels")
+)]
 mod kernel;
 mod linear;
 #[cfg(feature = "std")]

@@ -70,7 +70,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fa
         }
     }
     for group in args.groups.split(',') {
-        if !["linear", "digits", "zoo"].contains(&group) {
+        if !["linear", "digits", "zoo", "trees"].contains(&group) {
             return Err(format!("--only: no such group: {group}").into());
         }
     }
