@@ -85,11 +85,12 @@ fn compare(args: &Args) -> Result<bool, Fault> {
 fn export(args: &Args, script: &Path, out: &Path) -> Result<(), Fault> {
     let mut command = Command::new(&args.python);
     command.arg(script).arg(out).args(["--groups", &args.groups]);
-    if let Some(zoo) = &args.zoo {
-        if !zoo.is_dir() {
-            return Err(format!("--zoo: {} is no folder", zoo.display()).into());
+    for (option, folder) in [("--zoo", &args.zoo), ("--nets", &args.nets)] {
+        let Some(folder) = folder else { continue };
+        if !folder.is_dir() {
+            return Err(format!("{option}: {} is no folder", folder.display()).into());
         }
-        command.arg("--zoo").arg(zoo);
+        command.arg(option).arg(folder);
     }
     let status = command.status().map_err(|e| format!("{}: {e}", args.python.display()))?;
     status.success().then_some(()).ok_or_else(|| "the models could not be exported, see above".into())
@@ -118,9 +119,9 @@ fn lanes<'c>(
     let ort = lane::ort::Ort::load(library, case, batch)
         .map(|caller| Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>);
     let in_python = |pickle: &Option<PathBuf>| {
-        pickle.clone().map(|pickle| {
-            Ok(Box::new(python::Library { python: Rc::clone(python), pickle, batch }) as Box<dyn Lane>)
-        })
+        pickle
+            .clone()
+            .map(|pickle| Ok(Box::new(python::Library { python: Rc::clone(python), pickle, batch }) as Box<dyn Lane>))
     };
     // tract leaves nodes out of trees, so that its time for them says nothing.
     #[cfg(feature = "tract")]

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use modelberth::{DType, Element, Model, Tensor, Tensors, tensors};
+use modelberth::{DType, Element, Loader, Model, Tensor, Tensors, tensors};
 use ndarray::ArrayD;
 
 use super::{Answer, Caller};
@@ -20,7 +20,11 @@ pub struct Ours<'c> {
 
 impl<'c> Ours<'c> {
     pub fn load(case: &'c Case, batch: usize) -> Result<Self, Fault> {
-        let model = modelberth::load(&case.model).map_err(told)?;
+        let mut loader = Loader::new();
+        if let Some(backend) = &case.backend {
+            loader = loader.backend(backend.parse().map_err(told)?);
+        }
+        let model = loader.load(&case.model).map_err(told)?;
         let skipped = usize::from(batch == 1);
         let shapes = case.inputs.iter().map(|i| i.pool.window_shape(batch)[skipped..].to_vec()).collect();
         let ours = Self { case, batch, shapes, model };
@@ -52,7 +56,8 @@ impl<'c> Ours<'c> {
 
     fn run(&self, at: usize) -> Result<Tensors<'static>, Fault> {
         let inputs = match self.case.inputs.as_slice() {
-            [_] => tensors! { self.model.signature().inputs()[0].name().as_str() => self.tensor(0, at).map_err(told)? }.map_err(told)?,
+            [_] => tensors! { self.model.signature().inputs()[0].name().as_str() => self.tensor(0, at).map_err(told)? }
+                .map_err(told)?,
             several => {
                 let mut inputs = Tensors::with_capacity(several.len());
                 for (i, input) in several.iter().enumerate() {
