@@ -1,6 +1,6 @@
 """Fit and export what is measured, and write every input pool in one plain form.
 
-usage: export.py OUT [--zoo DIR] [--groups linear,digits,zoo,trees]
+usage: export.py OUT [--zoo DIR] [--nets DIR] [--groups linear,digits,zoo,trees,nets]
 
 OUT/cases.json lists the cases. Each has a model file and its inputs: numbers as raw little-endian bytes,
 strings as a JSON list, row-major, rows along the first axis. OUT/NAME.pkl says to python_peer.py how the library
@@ -20,6 +20,7 @@ import pandas as pd
 DIGITS_ROWS = 20_000
 ZOO_ROWS = 4_000  # four windows of 1000; the table's rows repeat, out of step with the windows
 ZOO_BATCH = 1_000
+NETS_BATCHES = [1, 32]
 TREE_FEATURES = 28
 TREE_ROWS = 40_000
 TREE_BATCHES = [1, 100, 10_000, 0]
@@ -240,16 +241,28 @@ def trees(out):
     yield case("forest 200 x 5000", [1, 100, 10_000], path, path, {})
 
 
+def nets(out, folder):
+    """Each network twice: as the loader chooses, and through tract."""
+    for path in sorted(folder.glob("*.onnx")):
+        columns = list(zoo_columns(path))
+        yield write_case(out, path.stem, "nets", NETS_BATCHES, path.resolve(), columns)
+        through_tract = write_case(out, f"{path.stem} (tract)", "nets", NETS_BATCHES, path.resolve(), columns)
+        yield through_tract | {"backend": "tract"}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--zoo", type=pathlib.Path)
-    parser.add_argument("--groups", default="linear,digits,zoo,trees")
+    parser.add_argument("--nets", type=pathlib.Path)
+    parser.add_argument("--groups", default="linear,digits,zoo,trees,nets")
     args = parser.parse_args()
     groups = args.groups.split(",")
     cases = list(fitted(args.out, groups)) if {"linear", "digits"} & set(groups) else []
     if args.zoo and "zoo" in groups:
         cases += zoo(args.out, args.zoo)
+    if args.nets and "nets" in groups:
+        cases += nets(args.out, args.nets)
     if "trees" in groups:
         cases += trees(args.out)
     (args.out / "cases.json").write_text(json.dumps(cases, indent=1))

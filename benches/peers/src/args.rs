@@ -12,7 +12,9 @@ usage: benches/peers/run [options]
 
   --zoo DIR        models to run at batch 1000: NAME.onnx with NAME.npz (in:* arrays) or NAME.csv
                    (default: tests/data/zoo of this repository, where it is there)
-  --only GROUPS    some of linear,digits,zoo,trees (default: all)
+  --nets DIR       networks to run at batch 1 and 32: NAME.onnx with NAME.npz (in:* arrays)
+                   (default: tests/data/nets of this repository, where it is there)
+  --only GROUPS    some of linear,digits,zoo,trees,nets (default: all)
   --models DIR     the models that an earlier run left in DIR; without any there, they are made and left there
   --filter TEXT    only models whose name holds TEXT
   --seconds S      length of one contender's turn (default 0.3)
@@ -27,6 +29,7 @@ usage: benches/peers/run [options]
 #[derive(Debug)]
 pub struct Args {
     pub zoo: Option<PathBuf>,
+    pub nets: Option<PathBuf>,
     pub groups: String,
     pub models: Option<PathBuf>,
     pub filter: String,
@@ -42,7 +45,8 @@ pub struct Args {
 pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fault> {
     let mut args = Args {
         zoo: None,
-        groups: "linear,digits,zoo,trees".to_owned(),
+        nets: None,
+        groups: "linear,digits,zoo,trees,nets".to_owned(),
         models: None,
         filter: String::new(),
         seconds: 0.3,
@@ -55,6 +59,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fa
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
         match word.as_str() {
+            "--nets" => args.nets = Some(value()?.into()),
             "--zoo" => args.zoo = Some(value()?.into()),
             "--only" => args.groups = value()?,
             "--models" => args.models = Some(value()?.into()),
@@ -70,7 +75,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fa
         }
     }
     for group in args.groups.split(',') {
-        if !["linear", "digits", "zoo", "trees"].contains(&group) {
+        if !["linear", "digits", "zoo", "trees", "nets"].contains(&group) {
             return Err(format!("--only: no such group: {group}").into());
         }
     }
@@ -80,9 +85,13 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fa
     if args.ort.as_os_str().is_empty() {
         return Err("ONNX Runtime's library is not known: give --ort FILE or set ORT_DYLIB_PATH".into());
     }
-    if args.zoo.is_none() {
-        let default = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/zoo"));
-        args.zoo = default.is_dir().then_some(default);
+    for (folder, default) in [
+        (&mut args.zoo, concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/zoo")),
+        (&mut args.nets, concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/nets")),
+    ] {
+        if folder.is_none() {
+            *folder = Some(PathBuf::from(default)).filter(|default| default.is_dir());
+        }
     }
     Ok(Some(args))
 }

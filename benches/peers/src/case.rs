@@ -26,6 +26,8 @@ pub struct Case {
     pub group: String,
     pub batches: Vec<usize>,
     pub model: PathBuf,
+    /// The backend that our side is to use; its own choice where none is named.
+    pub backend: Option<String>,
     /// The same model as an ONNX graph.
     pub onnx: PathBuf,
     pub inputs: Vec<Input>,
@@ -79,6 +81,7 @@ fn case(value: &Value) -> Result<Case, Fault> {
         group: text(value, "group")?,
         batches: numbers(value, "batches")?,
         model: text(value, "model")?.into(),
+        backend: value["backend"].as_str().map(str::to_owned),
         inputs: value["inputs"]
             .as_array()
             .ok_or("a case without inputs")?

@@ -85,11 +85,12 @@ fn compare(args: &Args) -> Result<bool, Fault> {
 fn export(args: &Args, script: &Path, out: &Path) -> Result<(), Fault> {
     let mut command = Command::new(&args.python);
     command.arg(script).arg(out).args(["--groups", &args.groups]);
-    if let Some(zoo) = &args.zoo {
-        if !zoo.is_dir() {
-            return Err(format!("--zoo: {} is no folder", zoo.display()).into());
+    for (option, folder) in [("--zoo", &args.zoo), ("--nets", &args.nets)] {
+        let Some(folder) = folder else { continue };
+        if !folder.is_dir() {
+            return Err(format!("{option}: {} is no folder", folder.display()).into());
         }
-        command.arg("--zoo").arg(zoo);
+        command.arg(option).arg(folder);
     }
     let status = command.status().map_err(|e| format!("{}: {e}", args.python.display()))?;
     status.success().then_some(()).ok_or_else(|| "the models could not be exported, see above".into())

@@ -16,6 +16,11 @@ const LIBRARY: usize = 2;
 const LLEAVES: usize = 4;
 const TRACT: &str = if cfg!(feature = "tract") { "0.23.9" } else { "(left out)" };
 
+/// Where tract stands among the contenders.
+const TRACT_LANE: usize = 3;
+/// The most that we may add to a call of tract's: this share of it, or this many nanoseconds.
+const NETS_BAR: f64 = 1.02;
+const NETS_BAR_NS: f64 = 300.0;
 const LINEAR_BAR_NS: f64 = 250.0;
 /// Batch size and the most that our time may be of ONNX Runtime's.
 const DIGITS_BARS: [(usize, f64); 3] = [(1, 0.2), (100, 0.6), (10_000, 0.5)];
@@ -44,6 +49,8 @@ pub struct Row {
     pub group: String,
     pub name: String,
     pub batch: usize,
+    /// The backend that our side was told to use.
+    pub backend: Option<String>,
     /// Per contender, the median of each of its turns.
     pub ns_per_row: [Vec<f64>; LANES.len()],
     /// Our answers are not ONNX Runtime's.
@@ -66,6 +73,7 @@ impl Row {
             group: case.group.clone(),
             name: case.name.clone(),
             batch,
+            backend: case.backend.clone(),
             ns_per_row: Default::default(),
             differs: false,
             notes: Vec::new(),
@@ -82,6 +90,13 @@ impl Row {
         let pairs = self.ns_per_row[0].iter().zip(&self.ns_per_row[lane]);
         let mut ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
         (!ratios.is_empty()).then(|| median(&mut ratios))
+    }
+
+    /// What we add to a call of a contender's, in nanoseconds: the median over the rounds.
+    fn added_ns(&self, lane: usize) -> Option<f64> {
+        let pairs = self.ns_per_row[0].iter().zip(&self.ns_per_row[lane]);
+        let mut added: Vec<f64> = pairs.map(|(ours, theirs)| (ours - theirs) * self.batch as f64).collect();
+        (!added.is_empty()).then(|| median(&mut added))
     }
 }
 
@@ -148,6 +163,14 @@ pub fn bars(rows: &[Row]) -> Vec<Bar> {
             let what = format!("{name}, {what}, against {}", LANES[peer]);
             bars.push(Bar::new(what, limit, row.ratio(peer), "x"));
         }
+    }
+    for row in rows.iter().filter(|row| row.group == "nets" && row.backend.as_deref() == Some("tract")) {
+        let Some(added) = row.added_ns(TRACT_LANE) else { continue };
+        let what = format!("{} at {}, over raw tract", row.name, row.batch);
+        let mut bar = Bar::new(what, NETS_BAR, row.ratio(TRACT_LANE), "x");
+        bar.met |= added <= NETS_BAR_NS;
+        bar.remark = format!("{added:+.0} ns a call, {NETS_BAR_NS} are allowed");
+        bars.push(bar);
     }
     let zoo: Vec<&Row> = rows.iter().filter(|row| row.group == "zoo" && row.ns(ORT).is_some()).collect();
     if !zoo.is_empty() {

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use modelberth::{DType, Element, Model, Tensor, Tensors, tensors};
+use modelberth::{DType, Element, Loader, Model, Tensor, Tensors, tensors};
 use ndarray::ArrayD;
 
 use super::{Answer, Caller};
@@ -20,7 +20,11 @@ pub struct Ours<'c> {
 
 impl<'c> Ours<'c> {
     pub fn load(case: &'c Case, batch: usize) -> Result<Self, Fault> {
-        let model = modelberth::load(&case.model).map_err(told)?;
+        let mut loader = Loader::new();
+        if let Some(backend) = &case.backend {
+            loader = loader.backend(backend.parse().map_err(told)?);
+        }
+        let model = loader.load(&case.model).map_err(told)?;
         let skipped = usize::from(batch == 1);
         let shapes = case.inputs.iter().map(|i| i.pool.window_shape(batch)[skipped..].to_vec()).collect();
         let ours = Self { case, batch, shapes, model };
