@@ -74,9 +74,9 @@ fn a_model_is_tested_from_the_command_line() {
     let strict = suite.replace("0.9", "0.9999");
     let (good, bad) = (scratch("good.toml", suite), scratch("bad.toml", &strict));
     let model = data("digits/digits.onnx");
-    // 64 pixels, the label and a probability, without a header.
+    // 64 pixels, the digit, scikit-learn's answer and its probability, without a header.
     let mut table: String = (0..64).map(|i| format!("X_{i},")).collect();
-    table += "label,p\n";
+    table += "label,predicted,p\n";
     table += &fs::read_to_string(data("digits/heldout.csv")).unwrap();
     let rows = scratch("rows.csv", &table);
     let rows = rows.to_str().unwrap();
