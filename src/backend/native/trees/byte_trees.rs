@@ -117,7 +117,12 @@ impl<T: Number> ByteTrees<T> {
 
     /// Fewer rows than this are better walked one by one: a group costs the same however many rows are in it.
     pub(super) fn few(&self) -> usize {
-        if self.is_oblivious() { 1 } else { 4 }
+        match (self.is_oblivious(), self.isa.bytes()) {
+            (true, _) => 1,
+            (_, 16) => 16,
+            _ if self.stride > 32 => 10,
+            _ => 4,
+        }
     }
 
     pub(super) fn is_oblivious(&self) -> bool {
