@@ -23,11 +23,17 @@ are NaN, infinite, -0.0, zero, beyond f32, or of a category that was never seen.
 
 import io
 import json
+import pathlib
+import tempfile
 import zipfile
 
 import catboost as cb
 import numpy as np
 import pandas as pd
+
+# Where CatBoost leaves the model at hand; gone when the program ends.
+SCRATCH = tempfile.TemporaryDirectory()
+SAVED = str(pathlib.Path(SCRATCH.name) / "case.json")
 
 ROWS, SHAP_ROWS = 72, 6
 rng = np.random.default_rng(20261127)
@@ -172,17 +178,17 @@ def case(name, loss, target, *, kind="regressor", train=500, columns=4, nan=True
     model.fit(pool)
     if after:
         after(model)
-    model.save_model("/tmp/catboost_case.json", format="json", pool=pool if names else None)
-    whole = squeeze(open("/tmp/catboost_case.json").read())
+    model.save_model(SAVED, format="json", pool=pool if names else None)
+    whole = squeeze(pathlib.Path(SAVED).read_text())
     document = json.loads(whole)
     if not name.endswith("default"):
         whole = trim(whole, document["model_info"])
     if rewrite:
         whole = rewrite(whole)
         json.loads(whole)
-        open("/tmp/catboost_case.json", "w").write(whole)
+        pathlib.Path(SAVED).write_text(whole)
         model = cb.CatBoost()
-        model.load_model("/tmp/catboost_case.json", format="json")
+        model.load_model(SAVED, format="json")
     xt = adversarial(floats(ROWS, columns, nan), document)
     if f32:
         xt = xt.astype(np.float32)
@@ -202,7 +208,7 @@ def case(name, loss, target, *, kind="regressor", train=500, columns=4, nan=True
         if not np.array_equal(prediction, arrays["raw"]):
             arrays["prediction"] = prediction
     again = cb.CatBoost()
-    again.load_model("/tmp/catboost_case.json", format="json")
+    again.load_model(SAVED, format="json")
     # `load_model` cuts sums of the target down to whole numbers, and what is refused is not in the file.
     if not name.startswith("refused") and "TargetMeanValue" not in whole:
         assert np.allclose(again.predict(ask, prediction_type="RawFormulaVal"), arrays["raw"], rtol=1e-13, atol=1e-13), name
