@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::behave::{EXAMPLES, failure_text, shown};
 use super::file::{Fairness, MetricCheck, SliceSpec, Suite};
-use super::place::path;
+use super::place::steps;
 use super::verdict::{
     CheckKind, CheckResult, Example, FairnessReport, MetricReport, Report, SliceMetric, SliceReport, Verdict,
 };
@@ -119,7 +119,7 @@ impl Judge<'_> {
         for (i, spec) in self.suite.slice.iter().enumerate() {
             if let Some(predicate) = &spec.predicate {
                 let name = spec.name.clone().unwrap_or_else(|| predicate.clone());
-                slices.push((name, self.suite.rows(path!["slice", i], predicate, self.columns)?));
+                slices.push((name, self.suite.rows(steps!["slice", i], predicate, self.columns)?));
             } else {
                 self.crossed(spec, &mut slices)?;
             }
@@ -317,7 +317,7 @@ impl Judge<'_> {
     fn minimum(&self, evaluation: &Evaluation<'_>) -> Result<Vec<CheckResult>> {
         let mut results = Vec::new();
         for (i, spec) in self.suite.minimum.iter().enumerate() {
-            let mask = self.suite.rows(path!["minimum", i], &spec.predicate, self.columns)?;
+            let mask = self.suite.rows(steps!["minimum", i], &spec.predicate, self.columns)?;
             let wrong: Vec<usize> =
                 (0..self.truth.rows).filter(|&row| mask.get(row) && evaluation.loss(row) > spec.tolerance).collect();
             let tried = mask.count() as u64;

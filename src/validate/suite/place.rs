@@ -22,10 +22,10 @@ pub(super) enum Step {
 pub(super) type Path = Vec<Step>;
 
 /// The path of these steps: keys as text, items as numbers.
-macro_rules! path {
+macro_rules! steps {
     ($($step:expr),* $(,)?) => { vec![$(crate::validate::suite::place::Step::from($step)),*] };
 }
-pub(super) use path;
+pub(super) use steps;
 
 impl From<&'static str> for Step {
     fn from(key: &'static str) -> Self {

@@ -3,7 +3,7 @@
 use std::path::Path as FilePath;
 
 use super::file::{Behaviour, Expect, Suite};
-use super::place::{Path, Source, Step, path, place};
+use super::place::{Path, Source, Step, place, steps};
 use super::verdict::CheckKind;
 use crate::table::Columns;
 use crate::validate::{Mask, Predicate};
@@ -68,15 +68,15 @@ impl Suite {
             (CheckKind::Metamorphic, &self.metamorphic),
         ];
         kinds.into_iter().flat_map(|(kind, all)| {
-            all.iter().enumerate().map(move |(i, behaviour)| (kind, path![kind.as_str(), i], behaviour))
+            all.iter().enumerate().map(move |(i, behaviour)| (kind, steps![kind.as_str(), i], behaviour))
         })
     }
 
     /// Every predicate with its place.
     fn predicates(&self) -> impl Iterator<Item = (Path, &str)> {
-        let slices = self.slice.iter().enumerate().map(|(i, s)| (path!["slice", i], s.predicate.as_ref()));
+        let slices = self.slice.iter().enumerate().map(|(i, s)| (steps!["slice", i], s.predicate.as_ref()));
         let behaviours = self.behaviours().map(|(_, path, b)| (path, b.predicate.as_ref()));
-        let minimum = self.minimum.iter().enumerate().map(|(i, m)| (path!["minimum", i], Some(&m.predicate)));
+        let minimum = self.minimum.iter().enumerate().map(|(i, m)| (steps!["minimum", i], Some(&m.predicate)));
         slices.chain(behaviours).chain(minimum).filter_map(|(mut path, predicate)| {
             path.push(Step::Key("where"));
             Some((path, predicate?.as_str()))
@@ -85,14 +85,14 @@ impl Suite {
 
     /// The columns of the data that the suite names, outside of predicates, each with its place.
     pub(super) fn named_columns(&self) -> Vec<(Path, &str)> {
-        let mut columns = vec![(path!["label"], self.label.as_str())];
-        columns.extend(self.weight.as_ref().map(|w| (path!["weight"], w.as_str())));
-        columns.extend(self.query.as_ref().map(|q| (path!["query"], q.as_str())));
+        let mut columns = vec![(steps!["label"], self.label.as_str())];
+        columns.extend(self.weight.as_ref().map(|w| (steps!["weight"], w.as_str())));
+        columns.extend(self.query.as_ref().map(|q| (steps!["query"], q.as_str())));
         let fairness = self.fairness.iter().enumerate();
-        columns.extend(fairness.map(|(i, f)| (path!["fairness", i, "by"], f.by.as_str())));
+        columns.extend(fairness.map(|(i, f)| (steps!["fairness", i, "by"], f.by.as_str())));
         for (i, slice) in self.slice.iter().enumerate() {
             let by = slice.by.iter().flat_map(|by| by.as_slice().iter().enumerate());
-            columns.extend(by.map(|(j, name)| (path!["slice", i, "by", j], name.as_str())));
+            columns.extend(by.map(|(j, name)| (steps!["slice", i, "by", j], name.as_str())));
         }
         columns
     }
@@ -139,10 +139,10 @@ impl Suite {
             |path: Path, what: &str| Err(self.located(&path, Error::new(ErrorKind::InvalidArgument, what.to_string())));
         for (i, slice) in self.slice.iter().enumerate() {
             if slice.predicate.is_some() == slice.by.is_some() {
-                return wrong(path!["slice", i], "a `[[slice]]` has either `where` or `by`");
+                return wrong(steps!["slice", i], "a `[[slice]]` has either `where` or `by`");
             }
             if slice.by.as_ref().is_some_and(|by| by.as_slice().is_empty()) {
-                return wrong(path!["slice", i, "by"], "`by` names at least one column");
+                return wrong(steps!["slice", i, "by"], "`by` names at least one column");
             }
         }
         for (_, mut path, behaviour) in self.behaviours() {
@@ -162,12 +162,12 @@ impl Suite {
         for (i, behaviour) in self.direction.iter().enumerate() {
             if !matches!(behaviour.expect, Some(e) if e != Expect::Same && e != Expect::Different) {
                 let what = "a `[[direction]]` says what it expects: `up`, `down`, `not_up` or `not_down`";
-                return wrong(path!["direction", i, "expect"], what);
+                return wrong(steps!["direction", i, "expect"], what);
             }
         }
         for (i, example) in self.must_pass.iter().enumerate() {
             if example.input.is_empty() == example.row.is_empty() {
-                return wrong(path!["must_pass", i], "a `[[must_pass]]` has either `input` or `row`");
+                return wrong(steps!["must_pass", i], "a `[[must_pass]]` has either `input` or `row`");
             }
         }
         Ok(())
@@ -179,11 +179,11 @@ impl Suite {
         };
         for (name, x) in [("level", self.level), ("alpha", self.alpha)] {
             if !(x > 0.0 && x < 1.0) {
-                return bad(&path![name], format!("`{name}` must lie between 0 and 1"), x);
+                return bad(&steps![name], format!("`{name}` must lie between 0 and 1"), x);
             }
         }
         let rates = self.behaviours().map(|(_, path, b)| (path, b.max_failure_rate));
-        let minimum = self.minimum.iter().enumerate().map(|(i, m)| (path!["minimum", i], m.max_failure_rate));
+        let minimum = self.minimum.iter().enumerate().map(|(i, m)| (steps!["minimum", i], m.max_failure_rate));
         for (mut path, rate) in rates.chain(minimum) {
             if !(0.0..=1.0).contains(&rate) {
                 path.push(Step::Key("max_failure_rate"));
@@ -193,12 +193,12 @@ impl Suite {
         let contract = &self.contract;
         let against = &self.against;
         let numbers = [
-            (path!["contract", "tolerance"], Some(contract.tolerance)),
-            (path!["contract", "max_ns_per_row"], contract.max_ns_per_row),
-            (path!["gaps", "max_gap"], self.gaps.max_gap),
-            (path!["against", "max_worse"], against.max_worse),
-            (path!["against", "max_slice_worse"], against.max_slice_worse),
-            (path!["against", "max_flips"], against.max_flips),
+            (steps!["contract", "tolerance"], Some(contract.tolerance)),
+            (steps!["contract", "max_ns_per_row"], contract.max_ns_per_row),
+            (steps!["gaps", "max_gap"], self.gaps.max_gap),
+            (steps!["against", "max_worse"], against.max_worse),
+            (steps!["against", "max_slice_worse"], against.max_slice_worse),
+            (steps!["against", "max_flips"], against.max_flips),
         ];
         for (path, number) in numbers {
             if let Some(x) = number.filter(|x| !(x.is_finite() && *x >= 0.0)) {

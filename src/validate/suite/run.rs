@@ -6,7 +6,7 @@ use super::contract::{Online, Relation};
 use super::file::{Behaviour, Expect, Suite, Value};
 use super::judge::Judge;
 use super::labels::{Labels, number_of, text_of};
-use super::place::{Step, path};
+use super::place::{Step, steps};
 use super::verdict::{CheckKind, CheckResult, Example, Report};
 use crate::table::arrow::Batches;
 use crate::table::{Column, Columns, DEFAULT_BATCH, TableOptions, TableReader};
@@ -294,7 +294,7 @@ impl<'a> SuiteRun<'a> {
             Some(name) if reading.task == Task::Classification => classes.find(name).map(Some).ok_or_else(|| {
                 let what = "neither the labels nor the model have the `positive` class";
                 let error = Error::new(ErrorKind::InvalidArgument, what).expected(classes.names.join(", ")).actual(name);
-                self.suite.located(&path!["positive"], error)
+                self.suite.located(&steps!["positive"], error)
             }),
             // The later of two classes, in the order of the model where it has one.
             _ if classes.names.len() == 2 => Ok(match reading.classes.last() {
@@ -337,7 +337,7 @@ impl<'a> SuiteRun<'a> {
             for (i, change) in behaviour.change.iter().enumerate() {
                 find(self.model.signature(), &change.column).map_err(|e| {
                     let mut path = path.clone();
-                    path.extend(path!["change", i, "column"]);
+                    path.extend(steps!["change", i, "column"]);
                     suite.located(&path, e)
                 })?;
             }
@@ -366,7 +366,7 @@ impl<'a> SuiteRun<'a> {
         for (i, example) in self.suite.must_pass.iter().enumerate() {
             let name = example.name.clone().unwrap_or_else(|| format!("example {}", i + 1));
             let inputs =
-                one_row(self.model.signature(), example).map_err(|e| self.suite.located(&path!["must_pass", i], e))?;
+                one_row(self.model.signature(), example).map_err(|e| self.suite.located(&steps!["must_pass", i], e))?;
             let mut answers = Answers::default();
             answers.push(&self.model.predict_batch(&inputs)?, reading, classes)?;
             let pass = match (reading.task, &example.expect) {
@@ -379,7 +379,7 @@ impl<'a> SuiteRun<'a> {
                         Value::Float(x) => *x,
                         other => {
                             let error = Error::new(ErrorKind::WrongType, "the model predicts numbers; expect one");
-                            return Err(self.suite.located(&path!["must_pass", i, "expect"], error.actual(other)));
+                            return Err(self.suite.located(&steps!["must_pass", i, "expect"], error.actual(other)));
                         }
                     };
                     answers.values.first().is_some_and(|v| (v - expected).abs() <= example.tolerance)
