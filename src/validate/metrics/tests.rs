@@ -259,3 +259,45 @@ fn a_hundred_slices_of_a_sound_model_raise_no_alarm() {
     }
     assert!(alarms as f64 / simulations as f64 <= 0.05, "{alarms} of {simulations}");
 }
+
+/// Means of skewed losses and areas are tested with approximations; they must not raise more alarms either.
+#[test]
+fn slices_of_skewed_losses_and_areas_raise_no_alarm() {
+    let simulations = 500;
+    let mut alarms = [0; 2];
+    for s in 0..simulations {
+        let mut r = Random::new(13, s);
+        let (mut all, mut losses) = (Scores::new(), vec![Mean::new(); 100]);
+        let mut slice_of = Vec::new();
+        for _ in 0..5000 {
+            let (slice, positive) = (r.below(100), r.unit() < 0.5);
+            losses[slice].add(-(1.0 - r.unit()).ln());
+            all.add(r.normal() + f64::from(positive), positive, 1.0).unwrap();
+            slice_of.push(slice);
+        }
+        let any = |p: &[f64]| usize::from(adjust(p, Adjustment::Holm).iter().any(|p| *p <= 0.05));
+        let welch: Vec<f64> = (0..100)
+            .filter_map(|i| {
+                let mut rest = Mean::new();
+                losses.iter().enumerate().filter(|(j, _)| *j != i).for_each(|(_, m)| rest.merge(m));
+                losses[i].welch(&rest)
+            })
+            .collect();
+        alarms[0] += any(&welch);
+        if s % 5 == 0 {
+            let ranked = all.ranked();
+            let areas: Vec<f64> = (0..100)
+                .filter_map(|i| {
+                    let inside = *ranked.roc_auc_of(|row| slice_of[row] == i, L).estimate()?;
+                    let rest = *ranked.roc_auc_of(|row| slice_of[row] != i, L).estimate()?;
+                    let spread = inside.standard_error.hypot(rest.standard_error);
+                    let z = (inside.value - rest.value) / spread;
+                    Some(crate::validate::stats::normal_two_sided(z))
+                })
+                .collect();
+            alarms[1] += any(&areas);
+        }
+    }
+    eprintln!("alarms: Welch {} of {simulations}, areas {} of {}", alarms[0], alarms[1], simulations / 5);
+    assert!(alarms[0] as f64 / simulations as f64 <= 0.05, "Welch: {}", alarms[0]);
+}

@@ -21,6 +21,16 @@ pub enum SliceValue {
     Range(f64, f64, bool),
 }
 
+impl SliceValue {
+    /// The predicate that `column` has this value: `age in (20, 30]`, `plan = pro`.
+    pub(in crate::validate) fn of_column(&self, column: &str) -> String {
+        match self {
+            Self::Range(..) => format!("{column} in {self}"),
+            _ => format!("{column} = {self}"),
+        }
+    }
+}
+
 impl std::fmt::Display for SliceValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -80,10 +80,7 @@ impl std::fmt::Display for DiscoveredSlice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (i, (column, value)) in self.predicates.iter().enumerate() {
             let and = if i == 0 { "" } else { " and " };
-            match value {
-                SliceValue::Range(..) => write!(f, "{and}{column} in {value}")?,
-                _ => write!(f, "{and}{column} = {value}")?,
-            }
+            write!(f, "{and}{}", value.of_column(column))?;
         }
         Ok(())
     }

@@ -82,6 +82,8 @@ impl Judge<'_> {
             suite: suite.name.clone(),
             model: format!("{} model, backend {}", description.format, description.backend),
             rows: self.truth.rows as u64,
+            alpha: suite.alpha,
+            max_gap: suite.gaps.max_gap,
             task,
             verdict: Verdict { pass: reasons.is_empty(), reasons, evidence: results },
             metrics,
@@ -157,7 +159,7 @@ impl Judge<'_> {
             let parts: Vec<String> = coded
                 .iter()
                 .zip(&codes)
-                .map(|(c, &code)| format!("{} = {}", c.name, c.values[code as usize]))
+                .map(|(c, &code)| c.values[code as usize].of_column(&c.name))
                 .collect();
             let name = match &spec.name {
                 Some(name) => format!("{name}: {}", parts.join(", ")),

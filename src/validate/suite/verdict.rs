@@ -202,6 +202,11 @@ pub struct Report {
     pub model: String,
     /// The rows of the data.
     pub rows: u64,
+    /// The error rate at which a difference counts.
+    pub alpha: f64,
+    /// How much worse than the others a slice may be, where the suite says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_gap: Option<f64>,
     /// What the model predicts.
     pub task: Task,
     /// The verdict.
