@@ -159,15 +159,23 @@ fn awkward_tables_of_errors_are_searched_or_refused() {
 #[test]
 fn parquet_keeps_its_types_in_slices() {
     let path = data("validate/types.parquet");
-    let output = run(&["slices", &path, "--errors", "error", "--min-support", "20", "--top", "40", "--max-level", "1", "--json"]);
+    let output = run(&[
+        "slices",
+        &path,
+        "--errors",
+        "error",
+        "--min-support",
+        "20",
+        "--top",
+        "40",
+        "--max-level",
+        "1",
+        "--json",
+    ]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let sizes: Vec<(String, u64)> = found
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| (s["predicates"].to_string(), s["size"].as_u64().unwrap()))
-        .collect();
+    let sizes: Vec<(String, u64)> =
+        found.as_array().unwrap().iter().map(|s| (s["predicates"].to_string(), s["size"].as_u64().unwrap())).collect();
     // pandas: category, bool, date, nullable integer with nulls, timestamp, decimal; each names the rows that err.
     for predicate in [
         r#"{"category":"b"}"#,
@@ -197,8 +205,7 @@ fn record_batches_are_tested_like_files() {
         let y = (from..to).map(|i| i as f64 + 0.5 * (i % 7) as f64 + if i % 4 == 0 { 3.0 } else { 0.1 });
         let y: arrow::ArrayRef = Arc::new(y.collect::<arrow::Float64Array>());
         let keys = (from..to).map(|i| if i % 4 == 0 { "bad" } else { "good" });
-        let group: arrow::ArrayRef =
-            Arc::new(keys.collect::<arrow::DictionaryArray<arrow::types::Int8Type>>());
+        let group: arrow::ArrayRef = Arc::new(keys.collect::<arrow::DictionaryArray<arrow::types::Int8Type>>());
         arrow::RecordBatch::try_from_iter([("group", group), ("a", a), ("y", y), ("b", b)]).unwrap()
     };
     let batches = Batches::new([batch(0, 120), batch(120, 123), batch(123, 400)]).unwrap();
@@ -223,7 +230,8 @@ fn record_batches_are_tested_like_files() {
     let columns = batches.columns(Some(&["group", "b"])).unwrap();
     assert_eq!(columns.rows(), 400);
     assert!(SliceFinder::new().find_in(&columns, "b").is_ok());
-    let other = arrow::RecordBatch::try_from_iter([("a", Arc::new(arrow::Int8Array::from(vec![1])) as arrow::ArrayRef)]);
+    let other =
+        arrow::RecordBatch::try_from_iter([("a", Arc::new(arrow::Int8Array::from(vec![1])) as arrow::ArrayRef)]);
     assert!(Batches::new([batch(0, 2), other.unwrap()]).is_err());
 }
 

@@ -71,9 +71,9 @@ impl Batches {
         };
         let mut gather = Gather::new(schema, wanted)?;
         for batch in &self.batches {
-            let batch = batch.project(gather.chosen()).map_err(|e| {
-                Error::new(ErrorKind::InvalidArgument, "a record batch lacks a column").with_source(e)
-            })?;
+            let batch = batch
+                .project(gather.chosen())
+                .map_err(|e| Error::new(ErrorKind::InvalidArgument, "a record batch lacks a column").with_source(e))?;
             gather.push(&batch)?;
         }
         gather.finish()

@@ -131,10 +131,7 @@ impl Kept {
     }
 }
 
-fn dictionary(
-    array: &dyn AnyDictionaryArray,
-    put: &mut dyn FnMut(usize, Scalar<'_>) -> Result<()>,
-) -> Result<()> {
+fn dictionary(array: &dyn AnyDictionaryArray, put: &mut dyn FnMut(usize, Scalar<'_>) -> Result<()>) -> Result<()> {
     let mut values = Vec::with_capacity(array.values().len());
     cells(array.values().as_ref(), &mut |_, cell| {
         values.push(Kept::of(cell));

@@ -97,7 +97,11 @@ impl Report {
                     e.value, e.interval.low, e.interval.high, e.rows, e.method
                 ),
                 Measured::Undefined(reason) => {
-                    write!(table, "<tr><td>{name}</td><td class=\"w\" colspan=\"4\">undefined: {}</td></tr>", escaped(reason))
+                    write!(
+                        table,
+                        "<tr><td>{name}</td><td class=\"w\" colspan=\"4\">undefined: {}</td></tr>",
+                        escaped(reason)
+                    )
                 }
             };
         }
@@ -109,7 +113,9 @@ impl Report {
         if plots.is_empty() {
             return String::new();
         }
-        let mut out = String::from("<p class=\"note\">How much worse each slice is than the other rows, with intervals; red where it is surely worse.</p>");
+        let mut out = String::from(
+            "<p class=\"note\">How much worse each slice is than the other rows, with intervals; red where it is surely worse.</p>",
+        );
         for (metric, svg) in plots {
             let _ = write!(out, "<h3>{}</h3><div class=\"scroll\">{svg}</div>", escaped(&metric));
         }
@@ -184,7 +190,8 @@ impl Report {
             return out;
         }
         let _ = write!(out, "<div class=\"scroll\">{}</div>", plot::losses(against, self.alpha));
-        let mut table = head(&["slice", "rows", "loss", "interval", "p of no difference", "adjusted p of worse", "flips"]);
+        let mut table =
+            head(&["slice", "rows", "loss", "interval", "p of no difference", "adjusted p of worse", "flips"]);
         for s in &against.slices {
             let interval = s.interval.map_or_else(String::new, |i| format!("[{:+.4}, {:+.4}]", i.low, i.high));
             let flips = s.flips.map_or_else(String::new, |f| format!("{:.2} %", 100.0 * f));

@@ -35,7 +35,10 @@ pub(super) fn gaps(report: &Report) -> Vec<(String, String)> {
                 }
             }
         }
-        (metric.to_string(), intervals(bars, report.max_gap, &format!("{metric}: gaps of the slices to the other rows")))
+        (
+            metric.to_string(),
+            intervals(bars, report.max_gap, &format!("{metric}: gaps of the slices to the other rows")),
+        )
     };
     metrics.iter().map(of_metric).filter(|(_, svg)| !svg.is_empty()).collect()
 }
@@ -72,8 +75,7 @@ fn intervals(mut bars: Vec<Bar<'_>>, bound: Option<f64>, label: &str) -> String 
     );
     let line = |svg: &mut String, class: &str, v: f64| {
         let at = x(v);
-        let _ =
-            write!(svg, "<line class=\"{class}\" x1=\"{at:.1}\" y1=\"{top}\" x2=\"{at:.1}\" y2=\"{bottom:.1}\"/>");
+        let _ = write!(svg, "<line class=\"{class}\" x1=\"{at:.1}\" y1=\"{top}\" x2=\"{at:.1}\" y2=\"{bottom:.1}\"/>");
     };
     ticks.iter().for_each(|&v| line(&mut svg, if v == 0.0 { "axis" } else { "grid" }, v));
     bound.iter().for_each(|&v| line(&mut svg, "bound", v));
@@ -125,7 +127,8 @@ pub(super) fn calibration(bins: &[CalibrationBin]) -> String {
     let (left, top, size) = (58.0, 10.0, 300.0);
     let (x, y) = (|v: f64| left + v * size, |v: f64| top + (1.0 - v) * size);
     let most = bins.iter().map(|b| b.weight).fold(0.0, f64::max);
-    let mut svg = String::from("<svg class=\"square\" viewBox=\"0 0 380 360\" role=\"img\" aria-label=\"calibration\">");
+    let mut svg =
+        String::from("<svg class=\"square\" viewBox=\"0 0 380 360\" role=\"img\" aria-label=\"calibration\">");
     for v in [0.25, 0.5, 0.75] {
         let _ = write!(
             svg,
@@ -188,7 +191,10 @@ pub(super) fn confusion(classes: &[String], cells: &[Vec<f64>]) -> String {
         return String::new();
     }
     if classes.len() > MOST {
-        return format!("<p class=\"note\">{} classes are too many to draw; the JSON report has them.</p>", classes.len());
+        return format!(
+            "<p class=\"note\">{} classes are too many to draw; the JSON report has them.</p>",
+            classes.len()
+        );
     }
     let mut table = format!(
         "<table class=\"confusion\"><thead><tr><td></td><th colspan=\"{}\">predicted</th></tr><tr><th>true</th>",

@@ -125,10 +125,8 @@ impl CodedColumn {
             _ => f64::INFINITY,
         };
         let edges: Vec<f64> = bins.iter().map(upper).collect();
-        let codes: Vec<u32> = cells
-            .iter()
-            .map(|x| if x.is_nan() { missing } else { edges.partition_point(|e| e < x) as u32 })
-            .collect();
+        let codes: Vec<u32> =
+            cells.iter().map(|x| if x.is_nan() { missing } else { edges.partition_point(|e| e < x) as u32 }).collect();
         let mut values = bins;
         if codes.contains(&missing) {
             values.push(SliceValue::Missing);

@@ -70,7 +70,7 @@ pub struct DiscoveredSlice {
     /// The interval of the mean error: Wilson's for errors of 0 and 1, else Student's t.
     pub interval: Interval,
     /// The p-value of no difference to the other rows: Fisher's or the pooled score test for errors of 0 and 1, else
-    /// Welch's.
+    /// [`Mean::differs`].
     pub p_value: f64,
     /// The p-value adjusted for every slice whose rows were counted in the search, not only for those listed.
     pub p_adjusted: f64,
@@ -156,12 +156,7 @@ impl SliceFinder {
     ///
     /// # Errors
     /// As [`find_in`](Self::find_in).
-    pub fn find_in_owned(
-        &self,
-        table: Columns,
-        errors: &str,
-        progress: &dyn Progress,
-    ) -> Result<Vec<DiscoveredSlice>> {
+    pub fn find_in_owned(&self, table: Columns, errors: &str, progress: &dyn Progress) -> Result<Vec<DiscoveredSlice>> {
         let values = errors_of(table.column(errors)?, errors)?;
         let features: Vec<CodedColumn> = table
             .into_iter()
@@ -278,7 +273,7 @@ impl SliceFinder {
             let interval = inside.estimate(self.level).estimate().map(|e| e.interval);
             // A single row bounds nothing, and without spread on either side there is nothing to weigh a gap with.
             let open = Interval { low: 0.0, high: f64::MAX };
-            (interval.unwrap_or(open), inside.welch(&outside).unwrap_or(1.0))
+            (interval.unwrap_or(open), inside.differs(&outside).unwrap_or(1.0))
         };
         DiscoveredSlice {
             predicates: predicates

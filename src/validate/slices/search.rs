@@ -302,12 +302,7 @@ struct Scratch {
 impl Scratch {
     fn new(items: &Items<'_>) -> Self {
         let most = (0..items.columns.len()).map(|c| items.values(c)).max().unwrap_or(0);
-        Self {
-            candidates: Vec::new(),
-            rows: Vec::new(),
-            errors: Vec::new(),
-            counts: vec![Stats::default(); most],
-        }
+        Self { candidates: Vec::new(), rows: Vec::new(), errors: Vec::new(), counts: vec![Stats::default(); most] }
     }
 }
 

@@ -107,8 +107,10 @@ impl Judge<'_> {
         if let Some(allowed) = rules.max_worse {
             let p = all.surely_above(allowed);
             let pass = !(all.worse_by() > allowed && p <= suite.alpha);
-            let message =
-                format!("the {loss} is {:+.4} against the incumbent's, p {p:.2e}; {allowed} is allowed", all.worse_by());
+            let message = format!(
+                "the {loss} is {:+.4} against the incumbent's, p {p:.2e}; {allowed} is allowed",
+                all.worse_by()
+            );
             results.push(CheckResult::new(CheckKind::Against, "max_worse", pass, message));
         }
         let flipped: Vec<u64> = (0..rows).filter(|&row| paired.flipped(row)).map(|row| row as u64).collect();

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use super::place::Source;
 use crate::validate::{Adjustment, Metric, Task};
+use serde::Deserialize;
 
 /// What a model must do before it is released: metrics, slices, behaviours, contracts, the comparison with an incumbent.
 ///

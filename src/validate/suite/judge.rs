@@ -156,11 +156,8 @@ impl Judge<'_> {
             }
         }
         for codes in seen {
-            let parts: Vec<String> = coded
-                .iter()
-                .zip(&codes)
-                .map(|(c, &code)| c.values[code as usize].of_column(&c.name))
-                .collect();
+            let parts: Vec<String> =
+                coded.iter().zip(&codes).map(|(c, &code)| c.values[code as usize].of_column(&c.name)).collect();
             let name = match &spec.name {
                 Some(name) => format!("{name}: {}", parts.join(", ")),
                 None => parts.join(", "),

@@ -10,8 +10,8 @@ use super::place::{Step, steps};
 use super::verdict::{CheckKind, CheckResult, Example, Report};
 use crate::table::arrow::Batches;
 use crate::table::{Column, Columns, DEFAULT_BATCH, TableOptions, TableReader};
-use crate::validate::evaluate::{Answers, Classes, Reading, Truth, Wanted, checked_weights};
 use crate::validate::Task;
+use crate::validate::evaluate::{Answers, Classes, Reading, Truth, Wanted, checked_weights};
 use crate::{Error, ErrorKind, Model, Progress, ProgressMeter, Result, Signature, Tensors};
 
 /// The rows on which contracts are tried.
@@ -293,7 +293,8 @@ impl<'a> SuiteRun<'a> {
         match &self.suite.positive {
             Some(name) if reading.task == Task::Classification => classes.find(name).map(Some).ok_or_else(|| {
                 let what = "neither the labels nor the model have the `positive` class";
-                let error = Error::new(ErrorKind::InvalidArgument, what).expected(classes.names.join(", ")).actual(name);
+                let error =
+                    Error::new(ErrorKind::InvalidArgument, what).expected(classes.names.join(", ")).actual(name);
                 self.suite.located(&steps!["positive"], error)
             }),
             // The later of two classes, in the order of the model where it has one.
