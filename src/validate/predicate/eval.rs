@@ -90,8 +90,8 @@ impl Predicate {
     /// The predicate that `text` is.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`] with the character at which it is no predicate; [`ErrorKind::LimitExceeded`] when it nests
-    /// too deeply.
+    /// [`ErrorKind::Malformed`] with the character at which it is no predicate; [`ErrorKind::InvalidValue`] for a number of
+    /// bins out of range; [`ErrorKind::LimitExceeded`] when it nests too deeply.
     pub fn parse(text: &str) -> Result<Self> {
         Ok(Self { text: text.to_string(), expr: parse(text)? })
     }

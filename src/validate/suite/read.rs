@@ -9,6 +9,12 @@ use crate::table::Columns;
 use crate::validate::{Mask, Predicate};
 use crate::{Error, ErrorKind, Result};
 
+/// The most steps of a range; each is a prediction of all rows.
+const MOST_STEPS: usize = 10_000;
+
+/// The most rows of a batch whose latency is measured.
+const MOST_LATENCY_BATCH: usize = 1 << 20;
+
 impl Suite {
     /// The suite that the TOML `text` is.
     ///
@@ -190,6 +196,18 @@ impl Suite {
                 return bad(&path, "`max_failure_rate` is a share, from 0 to 1".to_string(), rate);
             }
         }
+        for (_, mut path, behaviour) in self.behaviours() {
+            if let Some(i) = behaviour.change.iter().position(|c| c.steps.is_some_and(|n| n > MOST_STEPS)) {
+                path.extend(steps!["change", i, "steps"]);
+                let what = format!("a range has at most {MOST_STEPS} steps");
+                return Err(self.located(&path, Error::new(ErrorKind::LimitExceeded, what)));
+            }
+        }
+        if self.contract.latency_batch.is_some_and(|n| n > MOST_LATENCY_BATCH) {
+            let what = format!("the latency is measured in batches of at most {MOST_LATENCY_BATCH} rows");
+            let error = Error::new(ErrorKind::LimitExceeded, what);
+            return Err(self.located(&steps!["contract", "latency_batch"], error));
+        }
         let contract = &self.contract;
         let against = &self.against;
         let numbers = [
@@ -200,6 +218,36 @@ impl Suite {
             (steps!["against", "max_slice_worse"], against.max_slice_worse),
             (steps!["against", "max_flips"], against.max_flips),
         ];
+        let metrics = self.metric.iter().enumerate();
+        let bounds = metrics.flat_map(|(i, m)| {
+            [(steps!["metric", i, "at_least"], m.at_least), (steps!["metric", i, "at_most"], m.at_most)]
+        });
+        let fairness = self.fairness.iter().enumerate().flat_map(|(i, f)| {
+            [
+                (steps!["fairness", i, "max_difference"], f.max_difference),
+                (steps!["fairness", i, "min_ratio"], f.min_ratio),
+            ]
+        });
+        let changes = self.behaviours().flat_map(|(_, path, behaviour)| {
+            behaviour.change.iter().enumerate().flat_map(move |(i, c)| {
+                let at = |key: &'static str| {
+                    let mut path = path.clone();
+                    path.extend(steps!["change", i, key]);
+                    path
+                };
+                let [from, to] = c.range.map_or([None; 2], |[a, b]| [Some(a), Some(b)]);
+                [(at("add"), c.add), (at("multiply"), c.multiply), (at("range"), from), (at("range"), to)]
+            })
+        });
+        let tolerances = self.behaviours().map(|(_, mut path, b)| {
+            path.push(Step::Key("tolerance"));
+            (path, b.tolerance)
+        });
+        for (path, number) in bounds.chain(fairness).chain(changes).chain(tolerances) {
+            if let Some(x) = number.filter(|x| !x.is_finite()) {
+                return bad(&path, "this must be a finite number".to_string(), x);
+            }
+        }
         for (path, number) in numbers {
             if let Some(x) = number.filter(|x| !(x.is_finite() && *x >= 0.0)) {
                 return bad(&path, "a bound is a number of 0 or more".to_string(), x);

@@ -210,6 +210,12 @@ fn bad_suites_are_refused_with_their_place() {
             "line 2, column 1",
             "says what it expects",
         ),
+        (
+            "label = 'y'\n[[direction]]\nexpect = 'up'\nchange = [{ column = 'a', range = [0, 1], steps = 1_000_000_000 }]",
+            "line 4, column 53",
+            "steps",
+        ),
+        ("label = 'y'\n[contract]\nlatency_batch = 9_999_999_999", "line 3, column 17", "batches"),
         ("label = 'y'\n[[must_pass]]\nexpect = 1", "line 2, column 1", "either `input` or `row`"),
     ] {
         let error = Suite::parse(text).unwrap_err().to_string();
