@@ -127,7 +127,7 @@ fn errors_csv(wrong: impl Fn(usize) -> String) -> String {
 
 #[test]
 fn awkward_tables_of_errors_are_searched_or_refused() {
-    let group = |i: usize| u8::from(i.is_multiple_of(4) && i % 3 != 0).to_string();
+    let group = |i: usize| u8::from(i.is_multiple_of(4) && !i.is_multiple_of(3)).to_string();
     let cases: [(&str, String, Result<&str, &str>); 8] = [
         ("commas", errors_csv(group), Ok("Paris, 12e")),
         ("truth", errors_csv(|i| (group(i) == "1").to_string()), Ok("Paris, 12e")),

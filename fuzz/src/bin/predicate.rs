@@ -22,7 +22,10 @@ fuzz_target!(|bytes: &[u8]| {
     let predicate = match Predicate::parse(text) {
         Ok(predicate) => predicate,
         Err(e) => {
-            assert!(matches!(e.kind(), ErrorKind::Malformed | ErrorKind::InvalidValue | ErrorKind::LimitExceeded), "{e}");
+            assert!(
+                matches!(e.kind(), ErrorKind::Malformed | ErrorKind::InvalidValue | ErrorKind::LimitExceeded),
+                "{e}"
+            );
             assert!(e.message().contains("at character"), "{e}");
             return;
         }

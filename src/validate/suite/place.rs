@@ -23,7 +23,7 @@ pub(super) type Path = Vec<Step>;
 
 /// The path of these steps: keys as text, items as numbers.
 macro_rules! steps {
-    ($($step:expr),* $(,)?) => { vec![$(crate::validate::suite::place::Step::from($step)),*] };
+    ($($step:expr),* $(,)?) => { Vec::from([$(crate::validate::suite::place::Step::from($step)),*]) };
 }
 pub(super) use steps;
 

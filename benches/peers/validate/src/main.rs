@@ -116,8 +116,7 @@ fn draw(folder: &Path, rows: usize, resamples: usize) -> Result<()> {
     for (name, data) in [("label", label), ("predicted", predicted), ("group", group)] {
         write_npy(folder.join(format!("{name}.npy")), "<i8", &shape, &data)?;
     }
-    let settings =
-        json!({"alpha": 0.95, "top": 10, "max_level": 2, "min_support": few / 100, "resamples": resamples});
+    let settings = json!({"alpha": 0.95, "top": 10, "max_level": 2, "min_support": few / 100, "resamples": resamples});
     Ok(fs::write(folder.join("settings.json"), settings.to_string())?)
 }
 
@@ -146,9 +145,7 @@ fn measure(what: &str, folder: &Path) -> Result<Value> {
         let seconds = start.elapsed().as_secs_f64();
         json!({"seconds": seconds, "slices": found})
     } else {
-        let ints = |name: &str| -> Result<Vec<i64>> {
-            Ok(load(name)?.as_slice::<i64>()?.to_vec())
-        };
+        let ints = |name: &str| -> Result<Vec<i64>> { Ok(load(name)?.as_slice::<i64>()?.to_vec()) };
         let mut columns = Columns::new();
         columns.push("label", Column::Int(ints("label")?))?;
         columns.push("group", Column::Int(ints("group")?))?;
