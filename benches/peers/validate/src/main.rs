@@ -99,7 +99,9 @@ fn draw(folder: &Path, rows: usize, resamples: usize) -> Result<()> {
     let few = 50_000;
     let mut r = Random(42);
     let codes: Vec<u8> = (0..few * COLUMNS).map(|_| (r.next() % VALUES) as u8).collect();
-    let errors: Vec<u8> = (0..few).flat_map(|_| r.unit().to_le_bytes()).collect();
+    // Where the first column is 1 the errors are high, and low elsewhere.
+    let error = |row: usize| if codes[row * COLUMNS] == 1 { 0.7 + 0.3 * r.unit() } else { 0.3 * r.unit() };
+    let errors: Vec<u8> = (0..few).map(error).flat_map(f64::to_le_bytes).collect();
     write_npy(folder.join("codes.npy"), "|u1", &format!("({few}, {COLUMNS})"), &codes)?;
     write_npy(folder.join("errors.npy"), "<f8", &format!("({few},)"), &errors)?;
     let (mut x, mut label, mut predicted, mut group) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -115,7 +117,7 @@ fn draw(folder: &Path, rows: usize, resamples: usize) -> Result<()> {
     for (name, data) in [("label", label), ("predicted", predicted), ("group", group)] {
         write_npy(folder.join(format!("{name}.npy")), "<i8", &shape, &data)?;
     }
-    let settings = json!({"alpha": 0.95, "top": 10, "max_level": 2, "min_support": few / 100, "resamples": resamples});
+    let settings = json!({"alpha": 0.99, "top": 10, "max_level": 2, "min_support": few / 500, "resamples": resamples});
     Ok(fs::write(folder.join("settings.json"), settings.to_string())?)
 }
 
