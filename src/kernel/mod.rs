@@ -7,11 +7,14 @@
 #![allow(unsafe_code, reason = "calling a function compiled for an instruction set whose presence a token proves")]
 
 mod bits;
+pub(crate) mod bytes;
+mod depthwise;
 mod distance;
 mod exits;
 mod exp;
 mod gemm;
 mod isa;
+mod left;
 mod levels;
 #[cfg(feature = "candle")]
 mod product;
@@ -24,11 +27,13 @@ mod tests;
 mod transformer;
 
 pub(crate) use bits::{Ask, BYTE, BitTrees, FEWER, MANY, MOST_EXITS};
+pub(crate) use depthwise::depthwise;
 pub(crate) use distance::{Metric, Points};
 pub(crate) use exits::{GROUP, SECTION, Section, Test, exits, worthwhile_exits};
 pub(crate) use exp::{exp_in_place, logistic_in_place};
 pub(crate) use gemm::Packed;
 pub(crate) use isa::Isa;
+pub(crate) use left::{Left, Places};
 pub(crate) use levels::{LevelTrees, MOST_LEVELS, Step};
 #[cfg(feature = "candle")]
 pub(crate) use product::{Right, product};

@@ -1,6 +1,7 @@
 //! The operators, registered by domain and name.
 
 pub(crate) mod constant;
+mod conv;
 mod flow;
 mod identity;
 mod layout;
@@ -8,6 +9,7 @@ mod linear;
 mod math;
 mod ml;
 pub(crate) mod post;
+pub(super) mod quant;
 mod text;
 mod trees;
 #[cfg(test)]
@@ -33,6 +35,8 @@ const GROUPS: &[&[(&str, Group)]] = &[
     trees::GROUPS,
     flow::GROUPS,
     text::GROUPS,
+    quant::GROUPS,
+    conv::GROUPS,
 ];
 
 /// The operator of `node`.
