@@ -20,6 +20,7 @@ mod levels;
 mod product;
 mod ranks;
 mod real;
+mod recurrent;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub(crate) use levels::{LevelTrees, MOST_LEVELS, Step};
 pub(crate) use product::{Right, product};
 pub(crate) use ranks::{Cuts, LOWEST_RANK, MOST_CUTS, Ranked};
 pub(crate) use real::Real;
+pub(crate) use recurrent::{gru_step, lstm_step};
 pub(crate) use rows::softmax_rows;
 #[cfg(feature = "candle")]
 pub(crate) use transformer::{Epilogue, LayerNorm, add_norm_rows, attention_rows, finish_rows};

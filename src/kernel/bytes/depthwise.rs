@@ -27,11 +27,6 @@ impl ByteFilters {
         Self { places, channels, weights: weights.map(|(panel, p)| of(panel, p)).collect() }
     }
 
-    /// The channels.
-    pub(crate) fn channels(&self) -> usize {
-        self.channels
-    }
-
     /// Learned numbers.
     pub(crate) fn parameters(&self) -> usize {
         self.places * self.channels

@@ -10,6 +10,7 @@ mod math;
 mod ml;
 pub(crate) mod post;
 pub(super) mod quant;
+mod recurrent;
 mod text;
 mod trees;
 #[cfg(test)]
@@ -37,6 +38,7 @@ const GROUPS: &[&[(&str, Group)]] = &[
     text::GROUPS,
     quant::GROUPS,
     conv::GROUPS,
+    recurrent::GROUPS,
 ];
 
 /// The operator of `node`.

@@ -29,6 +29,7 @@ mod tests;
 mod unary;
 
 use super::Group;
+pub(super) use arithmetic::{add, multiply};
 
 /// The operators of this module, by domain.
 pub(super) const GROUPS: &[(&str, Group)] = &[

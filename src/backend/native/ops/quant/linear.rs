@@ -2,6 +2,7 @@
 
 use smallvec::smallvec;
 
+use super::product;
 use super::weights::{matrix, panels, spread};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
@@ -316,6 +317,9 @@ fn linear(
 }
 
 fn matmul_integer(node: &Node<'_>) -> Result<Box<dyn Op>> {
+    if node.constant(1).is_none_or(|b| b.rank() != 2) {
+        return product::integer(node);
+    }
     let at = Places { weights: 1, weight_scale: None, weight_zero: 3, bias: None, answer: None };
     linear(node, at, Input::Given { zero: 2, scale: None }, false, |_, _| Ok(Output::Sums))
 }
@@ -340,6 +344,9 @@ pub(in crate::backend::native::ops) fn fixed(node: &Node<'_>) -> Result<(Input, 
 }
 
 fn qlinear_matmul(node: &Node<'_>) -> Result<Box<dyn Op>> {
+    if node.constant(3).is_none_or(|b| b.rank() != 2) {
+        return product::qlinear(node);
+    }
     let at = Places { weights: 3, weight_scale: Some(4), weight_zero: 5, bias: None, answer: Some([6, 7]) };
     let (input, scale) = fixed(node)?;
     linear(node, at, input, false, |n, columns| output(node, at, n, scale, columns, false))

@@ -5,6 +5,8 @@
 //! the passes over a graph at load.
 
 pub(super) mod linear;
+mod mapped;
+mod product;
 pub(super) mod weights;
 
 use super::Group;
@@ -14,4 +16,4 @@ pub(in crate::backend::native) const FUSED: &str = "modelberth.fused";
 
 /// The operators of this module, by domain.
 pub(super) const GROUPS: &[(&str, Group)] =
-    &[("", linear::GROUP), ("com.microsoft", linear::MICROSOFT), (FUSED, linear::FUSED)];
+    &[("", linear::GROUP), ("com.microsoft", linear::MICROSOFT), ("com.microsoft", mapped::MICROSOFT), (FUSED, linear::FUSED)];
