@@ -24,7 +24,6 @@ mod recurrent;
 mod rows;
 #[cfg(test)]
 mod tests;
-#[cfg(feature = "candle")]
 mod transformer;
 
 pub(crate) use bits::{Ask, BYTE, BitTrees, FEWER, MANY, MOST_EXITS};
@@ -43,4 +42,5 @@ pub(crate) use real::Real;
 pub(crate) use recurrent::{gru_step, lstm_step};
 pub(crate) use rows::softmax_rows;
 #[cfg(feature = "candle")]
-pub(crate) use transformer::{Epilogue, LayerNorm, add_norm_rows, attention_rows, finish_rows};
+pub(crate) use transformer::{Epilogue, add_norm_rows, attention_rows, finish_rows};
+pub(crate) use transformer::{LayerNorm, erf_in_place, gelu_in_place, norm_rows, scaled_softmax_rows};

@@ -12,6 +12,7 @@ pub(crate) mod post;
 pub(super) mod quant;
 mod recurrent;
 mod text;
+mod transformer;
 mod trees;
 #[cfg(test)]
 pub(crate) mod trial;
@@ -39,6 +40,7 @@ const GROUPS: &[&[(&str, Group)]] = &[
     quant::GROUPS,
     conv::GROUPS,
     recurrent::GROUPS,
+    transformer::GROUPS,
 ];
 
 /// The operator of `node`.

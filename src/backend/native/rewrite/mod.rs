@@ -5,9 +5,11 @@
 //! needed elsewhere as well.
 
 mod dynamic;
+mod layout;
 mod qdq;
 #[cfg(test)]
 mod tests;
+mod transformer;
 mod view;
 
 use view::View;
@@ -22,7 +24,13 @@ type Fused = (usize, NodeProto);
 type Rule = fn(&View<'_>, usize) -> Option<Fused>;
 
 /// The rules, in passes: a later one sees what the earlier ones made.
-const PASSES: &[&[Rule]] = &[&[dynamic::product], &[qdq::movement], &[qdq::product]];
+const PASSES: &[&[Rule]] = &[
+    &[transformer::commuted],
+    &[dynamic::product],
+    &[qdq::movement],
+    &[qdq::product, qdq::pair],
+    &[layout::relu, transformer::gelu, transformer::norm, transformer::attention],
+];
 
 /// The graph with several nodes in one wherever a rule allows it. Subgraphs stay as they are.
 pub(super) fn rewrite(graph: &GraphProto, limits: &Limits) -> GraphProto {
@@ -36,5 +44,6 @@ pub(super) fn rewrite(graph: &GraphProto, limits: &Limits) -> GraphProto {
             graph.node[at] = node;
         }
     }
+    layout::lay_out(&mut graph, limits);
     graph
 }

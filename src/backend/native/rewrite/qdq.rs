@@ -23,6 +23,39 @@ fn quantised<'g>(view: &View<'g>, name: &str) -> Option<Quantised<'g>> {
     })
 }
 
+/// The same, or constant 8-bit numbers.
+fn any_quantised<'g>(view: &View<'g>, name: &str) -> Option<Quantised<'g>> {
+    let node = view.made_by(name, "DequantizeLinear")?;
+    let [x, scale, zero] = [0, 1, 2].map(|i| input(node, i));
+    let eight = view.constant(x).is_none_or(|t| matches!(t.data_type, Some(data_type::UINT8 | data_type::INT8)));
+    (view.len(scale)? == 1 && eight && eight_bits(view, zero)).then_some(Quantised { x, scale, zero })
+}
+
+/// `MatMul` of two computed values, and sums, products and softmaxes, between dequantisations and a quantisation: the
+/// operators that ONNX Runtime's quantiser has for them.
+pub(super) fn pair(view: &View<'_>, at: usize) -> Option<Fused> {
+    let node = view.node(at);
+    let (operator, domain) = match node.operator() {
+        "MatMul" => ("QLinearMatMul", ""),
+        "Add" => ("QLinearAdd", "com.microsoft"),
+        "Mul" => ("QLinearMul", "com.microsoft"),
+        "Sigmoid" => ("QLinearSigmoid", "com.microsoft"),
+        "Softmax" if int(node, "axis", -1) == -1 => ("QLinearSoftmax", "com.microsoft"),
+        _ => return None,
+    };
+    view.is(at, node.operator())?;
+    let (last, next) = next_quantise(view, node)?;
+    let mut inputs = Vec::new();
+    for name in &node.input {
+        let from = any_quantised(view, name)?;
+        inputs.extend([from.x, from.scale, from.zero]);
+    }
+    inputs.extend([input(next, 1), input(next, 2)]);
+    let mut made = builder::node(operator, domain, &inputs, &[next.output.first()?], Vec::new());
+    made.name = Some(node.label());
+    Some((last, made))
+}
+
 /// Whether a zero point is a constant of 8 bits; none is one of u8.
 fn eight_bits(view: &View<'_>, zero: &str) -> bool {
     let code = view.constant(zero).and_then(|t| t.data_type);

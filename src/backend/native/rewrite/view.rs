@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::Limits;
-use crate::onnx::{DenseTensor, GraphProto, NodeProto, TensorProto, data_type};
+use crate::onnx::{DenseTensor, GraphProto, NodeProto, TensorData, TensorProto, data_type};
 
 /// How many nodes a constant is followed through.
 const DEEPEST: usize = 8;
@@ -77,6 +77,11 @@ impl<'g> View<'g> {
         self.is(self.producer(name)?, op)
     }
 
+    /// Whether `name` is needed besides by nodes of this graph.
+    pub(super) fn kept(&self, name: &str) -> bool {
+        self.kept.contains(name)
+    }
+
     /// The one node that uses `name`, once, if nothing else does.
     pub(super) fn only_user(&self, name: &str) -> Option<usize> {
         match self.users.get(name).map(Vec::as_slice) {
@@ -108,6 +113,14 @@ impl<'g> View<'g> {
         tensor.to_dense(None, self.limits.max_elements).ok()
     }
 
+    /// The float that a constant of one element holds.
+    pub(super) fn scalar(&self, name: &str) -> Option<f32> {
+        match self.values(name)?.data {
+            TensorData::F32(items) if items.len() == 1 => Some(items[0]),
+            _ => None,
+        }
+    }
+
     /// Whether two names stand for one element of the same value, or neither for anything.
     pub(super) fn same(&self, a: &str, b: &str) -> bool {
         a == b
@@ -128,7 +141,7 @@ impl<'g> View<'g> {
         let mut name = name;
         let node = self.made_by(name, "Reshape")?;
         let shape = self.values(node.input.get(1)?)?;
-        let crate::onnx::TensorData::I64(shape) = shape.data else { return None };
+        let TensorData::I64(shape) = shape.data else { return None };
         let place = shape.len().checked_sub(1 + behind)?;
         let fits = shape.iter().enumerate().all(|(i, &d)| if i == place { d == -1 || d == n as i64 } else { d == 1 });
         for _ in 0..DEEPEST {

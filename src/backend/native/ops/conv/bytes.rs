@@ -19,7 +19,7 @@ use crate::kernel::bytes::{ByteFilters, ByteMatrix, Bytes, Dot, Finish, Held, NR
 
 pub(super) const GROUP: Group = &[("ConvInteger", conv_integer), ("QLinearConv", qlinear_conv)];
 /// The inputs of the fused `Linear`; the attributes are those of `Conv`, `relu`, `last_in` and `last_out`.
-pub(super) const FUSED: Group = &[("Conv", fused)];
+pub(super) const FUSED: Group = &[("Conv", fused), ("ConvInteger", conv_integer), ("QLinearConv", qlinear_conv)];
 
 /// A convolution with constant 8-bit weights.
 #[derive(Debug)]

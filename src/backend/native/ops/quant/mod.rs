@@ -10,10 +10,15 @@ mod product;
 pub(super) mod weights;
 
 use super::Group;
+pub(super) use linear::bytes_value;
 
 /// The domain of operators that stand for several nodes of the file.
 pub(in crate::backend::native) const FUSED: &str = "modelberth.fused";
 
 /// The operators of this module, by domain.
-pub(super) const GROUPS: &[(&str, Group)] =
-    &[("", linear::GROUP), ("com.microsoft", linear::MICROSOFT), ("com.microsoft", mapped::MICROSOFT), (FUSED, linear::FUSED)];
+pub(super) const GROUPS: &[(&str, Group)] = &[
+    ("", linear::GROUP),
+    ("com.microsoft", linear::MICROSOFT),
+    ("com.microsoft", mapped::MICROSOFT),
+    (FUSED, linear::FUSED),
+];

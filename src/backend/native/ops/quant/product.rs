@@ -82,9 +82,8 @@ impl Op for Product {
                 packed = Some((at_b, ByteMatrix::new(dot, [1, k, n], at, |_| zeros[1] - weights.moved())));
             }
             let Some((_, matrix)) = &packed else { continue };
-            let first = [u32::try_from(at_a * m * k).map_err(|_| {
-                Error::new(ErrorKind::LimitExceeded, "a product of more than 2^32 numbers")
-            })?];
+            let first = [u32::try_from(at_a * m * k)
+                .map_err(|_| Error::new(ErrorKind::LimitExceeded, "a product of more than 2^32 numbers"))?];
             let left = Left { m, places: Places::Every(k), pieces: &first };
             match self.answer {
                 None => matrix.multiply(&x, left, &mut ToSums { n, out: &mut sums[i * m * n..(i + 1) * m * n] }),
