@@ -1,6 +1,7 @@
 //! What stands between the matrix products of a transformer.
 
 use super::Isa;
+#[cfg(feature = "candle")]
 use super::exp::logistic_f32;
 use super::isa::dispatch;
 use super::rows::{LANES, folded, softmax_rows};

@@ -60,7 +60,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     // Here and not before: the elements of a sequence get names of their own.
     let named = analysis.signature.outputs().iter().map(|o| o.name().as_str());
     unique(named, "two outputs of the graph have the same name")?;
-    let pool = Pool::new(loader.threads)?;
+    let pool = Pool::new(loader.threads, analysis.elements_per_row)?;
     let block = (BLOCK_ELEMENTS / analysis.elements_per_row).clamp(16, 4096);
     let description = describe(&proto, original, &program, &analysis, loader, reason);
     let artifact = file::artifact(source, context.external.as_ref())?;
@@ -325,7 +325,7 @@ impl Model for NativeModel {
         {
             return empty;
         }
-        if m <= self.block && self.is_plain() {
+        if m <= self.block && self.is_plain() && !(self.analysis.row_independent && self.pool.splits(m)) {
             return self.run_once(inputs, m);
         }
         let values = self.values(inputs)?;
