@@ -40,7 +40,7 @@ pub(super) fn pair(view: &View<'_>, at: usize) -> Option<Fused> {
         "Add" => ("QLinearAdd", "com.microsoft"),
         "Mul" => ("QLinearMul", "com.microsoft"),
         "Sigmoid" => ("QLinearSigmoid", "com.microsoft"),
-        "Softmax" if int(node, "axis", -1) == -1 => ("QLinearSoftmax", "com.microsoft"),
+        "Softmax" if node.find_attribute("axis").and_then(|a| a.i) == Some(-1) => ("QLinearSoftmax", "com.microsoft"),
         _ => return None,
     };
     view.is(at, node.operator())?;

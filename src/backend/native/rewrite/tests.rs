@@ -94,7 +94,7 @@ fn attention_is_one_step_however_its_heads_lie() {
     let nodes = vec![
         step("Transpose", &["k"], &["kt"], &[perm(&[0, 1, 3, 2])]),
         step("MatMul", &["q", "kt"], &["s"], &[]),
-        step("Softmax", &["s"], &["p"], &[]),
+        step("Softmax", &["s"], &["p"], &[builder::int("axis", -1)]),
         step("MatMul", &["p", "v"], &["y"], &[]),
     ];
     agrees(&graph(&["q", "k", "v"], nodes, vec![]), &[of(1), of(2), of(3)], 1e-5, 1);

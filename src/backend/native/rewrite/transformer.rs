@@ -87,7 +87,8 @@ fn turned<'g>(view: &View<'g>, name: &str, axes: [i64; 4]) -> Option<&'g str> {
 /// Softmax of products of queries and keys, times values.
 pub(super) fn attention(view: &View<'_>, at: usize) -> Option<Fused> {
     let node = view.is(at, "Softmax")?;
-    if int(node, "axis", -1) != -1 {
+    // Before operator set 13 the axis is 1 where it is not given, so that it must be.
+    if node.find_attribute("axis")?.i? != -1 {
         return None;
     }
     let sole = |name: &str| view.only_user(name).is_some();

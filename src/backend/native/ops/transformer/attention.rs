@@ -181,7 +181,6 @@ impl Op for Attention {
                 break;
             }
             let rows = Left { m, places: Places::Every(q.steps[2]), pieces: &[0] };
-            scores.fill(0.0);
             k.packed(batch, head).multiply_left(isa, &q.items[q.start(batch, head)..], rows, &mut scores);
             let scale = match &mask {
                 Some(mask) => {
