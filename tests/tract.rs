@@ -213,10 +213,10 @@ fn threads_split_rows_and_change_nothing() {
 
 #[test]
 fn native_goes_first_and_tract_takes_what_it_lacks() {
-    let model = modelberth::load(data("nets").join("gru.onnx")).unwrap();
+    let model = modelberth::load(data("qops").join("QLinearWhere_u8.onnx")).unwrap();
     let description = model.describe();
     assert_eq!(description.backend, "tract");
-    assert!(description.reason.contains("no operator `GRU`"), "{}", description.reason);
+    assert!(description.reason.contains("no operator `QLinearWhere`"), "{}", description.reason);
     let model = modelberth::load(data("zoo/classifier_LogisticRegression.onnx")).unwrap();
     assert_eq!(model.describe().backend, "native");
 }

@@ -168,12 +168,12 @@ impl<P: Pairing> Op for Binary<P> {
 
 /// a + b, with NumPy's rules for their shapes.
 pub(crate) fn add<'v>(a: Value<'v>, b: &Value<'_>, cx: &mut Scratch) -> Result<Value<'v>> {
-    paired::<Add>(a, b, Align::Right { axis: None }, cx)
+    paired::<Add>(a, b, Align::Both, cx)
 }
 
 /// a * b, with NumPy's rules for their shapes.
 pub(crate) fn multiply<'v>(a: Value<'v>, b: &Value<'_>, cx: &mut Scratch) -> Result<Value<'v>> {
-    paired::<Mul>(a, b, Align::Right { axis: None }, cx)
+    paired::<Mul>(a, b, Align::Both, cx)
 }
 
 /// The elements of `a` paired with those of `b`, in place where `a` has the shape of the output.
