@@ -8,7 +8,7 @@ pub(super) const NR: usize = 16;
 /// Rows that the portable form computes together.
 const MR: usize = 4;
 /// Rows are taken in blocks of about so many elements, which stay in a near cache while the panels pass by.
-const BLOCK: usize = 1 << 15;
+const BLOCK: usize = 1 << 16;
 
 /// A matrix (k, n) laid out for multiplying many rows by it: panels of [`NR`] columns, row by row, zero-padded.
 ///
@@ -91,7 +91,7 @@ impl<T: Real> Packed<T> {
         assert_eq!(run * left.pieces.len(), self.k, "pieces of one length");
         assert!(left.end(run) <= x.len() && left.m * self.n <= out.len(), "rows end within the elements");
         let product = Product { packed: self, x, left, run };
-        let block = (BLOCK / self.k).clamp(24, 4096) / 12 * 12;
+        let block = (BLOCK / self.k).clamp(96, 4096) / 12 * 12;
         let mut from = 0;
         while from < left.m {
             let to = left.m.min(from + block);

@@ -19,7 +19,7 @@ impl ByteMatrix {
         assert!(left.end(steps * self.dot.step()) <= x.len(), "rows end within the numbers");
         let sums = if self.zeros.is_empty() { Vec::new() } else { self.row_sums(x, left) };
         let panel = self.segments * steps * self.dot.step() * NR;
-        let block = (BLOCK / self.k().max(1)).clamp(24, 4096) / 12 * 12;
+        let block = (BLOCK / self.k().max(1)).clamp(96, 4096) / 12 * 12;
         let mut from = 0;
         while from < left.m {
             let to = left.m.min(from + block);
