@@ -1,7 +1,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::isa::Level;
 use super::isa::dispatch;
-use super::{Isa, Left, Real};
+use super::{Isa, Left, Places, Real};
 
 /// Columns of one panel of a packed matrix: one 512-bit register of f32, two of f64.
 pub(super) const NR: usize = 16;
@@ -10,11 +10,12 @@ const MR: usize = 4;
 /// Rows are taken in blocks of about so many elements, which stay in a near cache while the panels pass by.
 const BLOCK: usize = 1 << 16;
 
-/// A matrix (k, n) laid out for multiplying many rows by it: panels of [`NR`] columns, row by row, zero-padded.
+/// A matrix (k, n) laid out for multiplying many rows by it: panels of [`NR`] columns, row by row, zero-padded. A matrix
+/// of one column is laid out as a vector, [`NR`] elements in a lane each.
 ///
 /// Every element of a product is one chain of multiply-adds in the order of k, to which the bias is added: the order in
-/// which ONNX Runtime sums, which shows where large terms cancel. How many rows are multiplied at once changes nothing
-/// about it, so neither does it change the answer of a row.
+/// which ONNX Runtime sums, which shows where large terms cancel. A matrix of one column is summed lane by lane, as
+/// there. How many rows are multiplied at once changes nothing about it, so neither does it change the answer of a row.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed<T> {
     k: usize,
@@ -27,6 +28,15 @@ impl<T: Real> Packed<T> {
     /// Packs the matrix whose element in row `i` and column `j` is `at(i, j)`, with a bias of n elements or none.
     pub(crate) fn new(k: usize, n: usize, at: impl Fn(usize, usize) -> T, bias: Option<&[T]>) -> Self {
         let count = n.div_ceil(NR);
+        if n == 1 {
+            let mut lanes = vec![[T::ZERO; NR]; k.div_ceil(NR)];
+            for i in 0..k {
+                lanes[i / NR][i % NR] = at(i, 0);
+            }
+            let mut packed_bias = [T::ZERO; NR];
+            packed_bias[0] = bias.map_or(T::ZERO, |b| b[0]);
+            return Self { k, n, panels: lanes, bias: vec![packed_bias] };
+        }
         let mut panels = vec![[T::ZERO; NR]; count * k];
         let mut packed_bias = vec![[T::ZERO; NR]; count];
         for p in 0..count {
@@ -54,7 +64,7 @@ impl<T: Real> Packed<T> {
 
     /// The element in row `i` and column `j`.
     pub(crate) fn at(&self, i: usize, j: usize) -> T {
-        self.panels[j / NR * self.k + i][j % NR]
+        if self.n == 1 { self.panels[i / NR][i % NR] } else { self.panels[j / NR * self.k + i][j % NR] }
     }
 
     /// The bias of column `j`.
@@ -90,6 +100,9 @@ impl<T: Real> Packed<T> {
         let run = self.k / left.pieces.len();
         assert_eq!(run * left.pieces.len(), self.k, "pieces of one length");
         assert!(left.end(run) <= x.len() && left.m * self.n <= out.len(), "rows end within the elements");
+        if self.n == 1 {
+            return self.column(isa, x, left, run, out);
+        }
         let product = Product { packed: self, x, left, run };
         let block = (BLOCK / self.k).clamp(96, 4096) / 12 * 12;
         let mut from = 0;
@@ -97,6 +110,24 @@ impl<T: Real> Packed<T> {
             let to = left.m.min(from + block);
             multiply(isa, &product, from, to, out);
             from = to;
+        }
+    }
+
+    /// [`multiply_left`](Self::multiply_left) for a single column.
+    fn column(&self, isa: Isa, x: &[T], left: Left<'_>, run: usize, out: &mut [T]) {
+        if let ([piece], Places::Every(stride)) = (left.pieces, left.places)
+            && stride == self.k
+        {
+            let first = *piece as usize;
+            return dots(isa, self, &x[first..first + left.m * self.k], out);
+        }
+        let mut row = Vec::with_capacity(self.k);
+        for (i, out) in out.chunks_exact_mut(1).take(left.m).enumerate() {
+            row.clear();
+            for piece in left.pieces {
+                row.extend_from_slice(&x[left.place(i) + *piece as usize..][..run]);
+            }
+            dots(isa, self, &row, out);
         }
     }
 
@@ -147,6 +178,59 @@ fn portable_body<const FMA: bool, T: Real>(product: &Product<'_, T>, from: usize
             row += 1;
         }
     }
+}
+
+dispatch! {
+    fn dots[T: Real](packed: &Packed<T>, x: &[T], out: &mut [T]) = dots_body
+}
+
+/// Rows times a single column.
+#[inline(always)]
+fn dots_body<const FMA: bool, T: Real>(packed: &Packed<T>, x: &[T], out: &mut [T]) {
+    if packed.k == 0 {
+        return;
+    }
+    let (pairs, odd) = packed.panels.as_chunks::<2>();
+    for (row, out) in x.chunks_exact(packed.k).zip(out) {
+        // Two sums a lane, so that the multiply-adds need not wait for each other.
+        let mut sums = [[T::ZERO; NR]; 2];
+        let mut rest = row;
+        for weights in pairs {
+            for (sums, weights) in sums.iter_mut().zip(weights) {
+                rest = multiply_add::<FMA, T>(rest, weights, sums);
+            }
+        }
+        for weights in odd {
+            multiply_add::<FMA, T>(rest, weights, &mut sums[0]);
+        }
+        let [mut sum, second] = sums;
+        for (s, v) in sum.iter_mut().zip(second) {
+            *s += v;
+        }
+        let mut width = NR / 2;
+        while width > 0 {
+            for i in 0..width {
+                sum[i] = sum[i] + sum[i + width];
+            }
+            width /= 2;
+        }
+        *out = sum[0] + packed.bias[0][0];
+    }
+}
+
+/// Adds the products of the first elements of `x`, as many as there are lanes, and gives those that follow.
+#[inline(always)]
+fn multiply_add<'x, const FMA: bool, T: Real>(x: &'x [T], weights: &[T; NR], sums: &mut [T; NR]) -> &'x [T] {
+    if let Some((lanes, rest)) = x.split_first_chunk::<NR>() {
+        for ((s, x), w) in sums.iter_mut().zip(lanes).zip(weights) {
+            *s = x.fma::<FMA>(*w, *s);
+        }
+        return rest;
+    }
+    for ((s, x), w) in sums.iter_mut().zip(x).zip(weights) {
+        *s = x.fma::<FMA>(*w, *s);
+    }
+    &[]
 }
 
 impl<T: Real> Product<'_, T> {
