@@ -303,7 +303,7 @@ macro_rules! explicit {
                 }
                 while p < panels {
                     let mut row = from;
-                    $(while row + $rows <= to {
+                    $(while to - row >= $rows {
                         tile::<$rows, 1>(product, row, p, out);
                         row += $rows;
                     })*

@@ -134,12 +134,12 @@ macro_rules! by_rows {
             done: &mut Corrected<'_, F>,
         ) {
             let mut row = tiles.from;
-            while row + $most <= tiles.to {
+            while tiles.to - row >= $most {
                 // SAFETY: as promised by the caller.
                 unsafe { tile::<$most, $weight, F>(tiles, row, x, panel, done) };
                 row += $most;
             }
-            $(while row + $rows <= tiles.to {
+            $(while tiles.to - row >= $rows {
                 // SAFETY: as above.
                 unsafe { tile::<$rows, $weight, F>(tiles, row, x, panel, done) };
                 row += $rows;
