@@ -68,11 +68,11 @@ fn next_quantise<'g>(view: &View<'g>, node: &NodeProto) -> Option<(usize, &'g No
     (view.len(input(next, 1))? == 1 && eight_bits(view, input(next, 2))).then_some((at, next))
 }
 
-/// Operators that only move elements, between a dequantisation and a quantisation by the same scale.
+/// Operators that only move or choose elements, between a dequantisation and a quantisation by the same scale.
 pub(super) fn movement(view: &View<'_>, at: usize) -> Option<Fused> {
     let last = view.is(at, "QuantizeLinear")?;
     let node = view.node(view.producer(input(last, 0))?);
-    let moves = ["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity"];
+    let moves = ["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "MaxPool"];
     if !moves.contains(&node.operator()) || node.output.len() != 1 || view.only_user(&node.output[0]) != Some(at) {
         return None;
     }
@@ -132,10 +132,12 @@ pub(super) fn product(view: &View<'_>, at: usize) -> Option<Fused> {
     if let Some((place, next)) = next_quantise(view, given) {
         (last, given, y_scale, y_zero) = (place, next, input(next, 1), input(next, 2));
     }
-    // What quantises the input for this product alone is merged as well.
+    // What quantises the input for this product alone is merged as well, unless what gives that takes it itself.
+    let takes = ["MatMul", "Gemm", "Conv", "Relu", "Add", "Mul", "Sigmoid", "Softmax"];
     let mut x = from.x;
     if let Some(first) = view.made_by(x, "QuantizeLinear")
         && view.only_user(x).is_some()
+        && view.producer(input(first, 0)).is_none_or(|at| !takes.contains(&view.node(at).operator()))
         && view.only_user(input(node, 0)) == Some(at)
         && view.same(input(first, 1), from.scale)
         && same_zero(view, input(first, 2), from.zero)

@@ -65,14 +65,21 @@ fn whole_average(node: &Node<'_>) -> Result<Box<dyn Op>> {
 /// An element that pools take.
 trait Pooled: Item + Copy + PartialOrd {
     const LEAST: Self;
-    /// The mean of `count` elements, where means are taken.
-    fn mean(items: impl Iterator<Item = Self>, count: usize) -> Self;
+    fn sum(sum: f32, item: Self) -> f32;
+    /// The mean of elements with this sum.
+    fn over(sum: f32, count: usize) -> Self;
+    fn mean(items: impl Iterator<Item = Self>, count: usize) -> Self {
+        Self::over(items.fold(0.0, Self::sum), count)
+    }
 }
 
 impl Pooled for f32 {
     const LEAST: Self = f32::NEG_INFINITY;
-    fn mean(items: impl Iterator<Item = Self>, count: usize) -> Self {
-        items.sum::<f32>() / count as f32
+    fn sum(sum: f32, item: Self) -> f32 {
+        sum + item
+    }
+    fn over(sum: f32, count: usize) -> Self {
+        sum / count as f32
     }
 }
 
@@ -80,8 +87,11 @@ macro_rules! bytes {
     ($($t:ty)*) => {$(
         impl Pooled for $t {
             const LEAST: Self = <$t>::MIN;
-            fn mean(items: impl Iterator<Item = Self>, count: usize) -> Self {
-                (items.map(f32::from).sum::<f32>() / count as f32).round_ties_even() as Self
+            fn sum(sum: f32, item: Self) -> f32 {
+                sum + f32::from(item)
+            }
+            fn over(sum: f32, count: usize) -> Self {
+                (sum / count as f32).round_ties_even() as Self
             }
         }
     )*};
@@ -175,9 +185,12 @@ impl Pool {
             return Ok(Value::new(shape, out));
         }
         for image in x.chunks_exact(elements) {
+            if self.last[0] {
+                self.pixels(image, channels, pixels, &mut out);
+                continue;
+            }
             for c in 0..channels {
-                let (first, step) = if self.last[0] { (c, channels) } else { (c * pixels, 1) };
-                let all = image[first..].iter().step_by(step).take(pixels).copied();
+                let all = image[c * pixels..][..pixels].iter().copied();
                 out.push(match self.kind {
                     Kind::Max => all.fold(T::LEAST, larger),
                     Kind::Mean { .. } => T::mean(all, pixels),
@@ -185,6 +198,29 @@ impl Pool {
             }
         }
         Ok(Value::new(shape, out))
+    }
+
+    /// The answers for one image that lies channels last, pixel by pixel so that channels stand side by side.
+    fn pixels<T: Pooled>(&self, image: &[T], channels: usize, pixels: usize, out: &mut Vec<T>) {
+        if self.kind == Kind::Max {
+            let first = out.len();
+            out.resize(first + channels, T::LEAST);
+            for pixel in image.chunks_exact(channels) {
+                out[first..].iter_mut().zip(pixel).for_each(|(o, v)| *o = larger(*o, *v));
+            }
+            return;
+        }
+        const LANES: usize = 64;
+        for c in (0..channels).step_by(LANES) {
+            let width = LANES.min(channels - c);
+            let mut sums = [0.0f32; LANES];
+            for pixel in image.chunks_exact(channels) {
+                for (sum, v) in sums.iter_mut().zip(&pixel[c..c + width]) {
+                    *sum = T::sum(*sum, *v);
+                }
+            }
+            out.extend(sums[..width].iter().map(|sum| T::over(*sum, pixels)));
+        }
     }
 }
 
