@@ -67,7 +67,7 @@ fn conv(
             };
             Filters::Whole(ByteMatrix::new(Dot::best(), [shape[0], shape[1], answers], item, |j| zeros[j]))
         }
-        _ if groups == channels && answers == channels && places <= 1 << 15 => {
+        _ if groups > 1 && groups == channels && answers == channels && places <= 1 << 15 => {
             let item = |p: usize, c: usize| i16::from(weights.at(c * places + p)) - zeros[c] as i16;
             Filters::Depthwise(ByteFilters::new(places, channels, item))
         }
@@ -167,6 +167,7 @@ impl Op for Conv {
         let [channels, answers] = self.channels;
         let images = checked(value.shape(), &self.window, self.last[0], channels)?;
         let frame = self.window.frame(images.size)?;
+        cx.check_shape(&[frame.padded[0], frame.padded[1], channels])?;
         let mut bytes = Bytes::new(Dot::best(), cx.buffer(value.len() + 4), cx.buffer(0));
         let mut scales = cx.buffer::<f32>(1);
         Quantised::of(self.input, args)?.push(value, images.elements().max(1), &mut bytes, &mut scales)?;

@@ -68,7 +68,7 @@ fn conv(node: &Node<'_>) -> Result<Box<dyn Op>> {
     let (taken, per_group) = (channels / groups, answers / groups);
     let [rows, columns] = window.kernel;
     let places = rows * columns;
-    let weights = if taken == 1 && per_group == 1 {
+    let weights = if groups > 1 && taken == 1 && per_group == 1 {
         Weights::Depthwise((0..places).flat_map(|p| (0..channels).map(move |c| items[c * places + p])).collect())
     } else {
         let pack = |g: usize| {

@@ -3,7 +3,7 @@
 use smallvec::smallvec;
 
 use super::product;
-use super::weights::{matrix, panels, spread};
+use super::weights::{matrix, panels, small, spread};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
@@ -75,7 +75,7 @@ impl Quantised {
             Input::Static { scale, zero, signed } => Self::Static { scale, zero, signed },
             Input::Given { zero, scale } => {
                 let zero = match args.opt(zero) {
-                    Some(value) if value.len() == 1 => value.to_i64s()?[0] as i32,
+                    Some(value) if value.len() == 1 => small(value.to_i64s()?[0])?,
                     Some(value) => {
                         return Err(Error::new(ErrorKind::Unsupported, "a zero point for each row of a product")
                             .expected("one for all")
@@ -237,7 +237,7 @@ pub(in crate::backend::native::ops) fn zero_point(node: &Node<'_>, input: usize)
     }
     let value = node.constant(input).ok_or_else(|| node.unsupported("a zero point that is computed"))?;
     match value.to_i64s()?[..] {
-        [zero] => Ok((zero as i32, value.try_slice::<i8>().is_some())),
+        [zero] => Ok((small(zero)?, value.try_slice::<i8>().is_some())),
         _ => Err(node.unsupported("zero points of this quantised product must be one for all")),
     }
 }

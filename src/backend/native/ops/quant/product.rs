@@ -3,7 +3,7 @@
 use smallvec::smallvec;
 
 use super::linear::{bytes_value, one, zero_point};
-use super::weights::{Weights, panels};
+use super::weights::{Weights, panels, small};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::linear::{pairs, product_mixes};
@@ -38,7 +38,7 @@ pub(super) fn qlinear(node: &Node<'_>) -> Result<Box<dyn Op>> {
 fn zero(args: &Args<'_, '_>, input: usize) -> Result<i32> {
     match args.opt(input) {
         None => Ok(0),
-        Some(value) if value.len() == 1 => Ok(value.to_i64s()?[0] as i32),
+        Some(value) if value.len() == 1 => small(value.to_i64s()?[0]),
         Some(value) => Err(Error::new(ErrorKind::Unsupported, "zero points for rows or columns of a computed product")
             .expected("one for all")
             .actual(value.len())),

@@ -51,10 +51,17 @@ pub(in crate::backend::native::ops) fn spread<T: Copy>(items: &[T], n: usize, wh
     }
 }
 
+/// A zero point, which must be one of 8 bits.
+pub(in crate::backend::native::ops) fn small(zero: i64) -> Result<i32> {
+    i32::try_from(zero).ok().filter(|z| (-128..=255).contains(z)).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "the zero point of a quantised product is not one of 8 bits").actual(zero)
+    })
+}
+
 /// The zero points of `n` columns; none given are zeros.
 pub(in crate::backend::native::ops) fn zeros(value: Option<&Value<'_>>, n: usize) -> Result<Vec<i32>> {
     let Some(value) = value else { return Ok(vec![0; n]) };
-    let items: Vec<i32> = value.to_i64s()?.into_iter().map(|z| z as i32).collect();
+    let items = value.to_i64s()?.into_iter().map(small).collect::<Result<Vec<i32>>>()?;
     spread(&items, n, "the zero points")
 }
 
