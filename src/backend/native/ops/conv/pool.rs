@@ -32,9 +32,17 @@ struct Pool {
     last: [bool; 2],
 }
 
+/// The most pixels of a window.
+const MOST_PIXELS: usize = 1 << 16;
+
 fn kernel(node: &Node<'_>) -> Result<Vec<usize>> {
     let lengths = node.ints("kernel_shape")?.unwrap_or_default();
-    Ok(lengths.iter().map(|&k| usize::try_from(k).unwrap_or(0)).collect())
+    let lengths: Vec<usize> = lengths.iter().map(|&k| usize::try_from(k).unwrap_or(0)).collect();
+    // Every pixel of every window is looked at, whatever the file says.
+    match lengths.iter().try_fold(1usize, |all, &k| all.checked_mul(k)) {
+        Some(pixels) if pixels <= MOST_PIXELS => Ok(lengths),
+        _ => Err(node.unsupported("pools over windows of more than 65,536 pixels")),
+    }
 }
 
 fn max(node: &Node<'_>) -> Result<Box<dyn Op>> {
