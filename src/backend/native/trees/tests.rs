@@ -137,7 +137,7 @@ fn oblivious_trees_are_found() {
         let mut forest: Forest<f32> = random(&mut draw, 1, 3, &MODES, 1);
         forest.roots.clear();
         for _ in 0..1 + draw.below(20) {
-            let levels = draw.below(9);
+            let levels = if round == 7 { 6 + draw.below(5) } else { draw.below(9) };
             let base = forest.nodes.len() as u32;
             forest.roots.push(base);
             for level in 0..levels {
@@ -148,6 +148,13 @@ fn oblivious_trees_are_found() {
                 };
                 for i in 0..1u32 << level {
                     let child = base + (2 << level) - 1 + 2 * i;
+                    let mut branch = branch;
+                    // What a node may grow to is bounded by the lists of the forest: each has its own.
+                    if matches!(branch.mode, Mode::InSet | Mode::InSetFromZero) {
+                        let from = forest.sets.len() as u32;
+                        forest.sets.extend_from_within(branch.members.0 as usize..branch.members.1 as usize);
+                        branch.members = (from, forest.sets.len() as u32);
+                    }
                     forest.nodes.push(Node::Branch(Branch { yes: child, no: child + 1, ..branch }));
                 }
             }
