@@ -118,12 +118,24 @@ fn margins_are_the_librarys() {
 #[test]
 fn trees_are_summed_bit_for_bit() {
     every(0.0, 40, |case| {
-        if case.contains("linear") {
+        // Version 1.0 added the base score last; later ones, asked about its files, add it first, as we do.
+        if case.contains("linear") || case.starts_with("old/1.0.2") {
             return None;
         }
         let answers = model(case, &["raw"]).predict_array(rows(case)).unwrap();
-        let raw = entry(&format!("{case}/raw"));
-        let same = answers.get::<f32>("raw").unwrap().iter().eq(raw.view::<f32>().unwrap().iter());
+        let got = answers.get::<f32>("raw").unwrap();
+        let same = if has(&format!("{case}/predicted")) {
+            let x = rows(case);
+            let x = x.view::<f32>().unwrap();
+            let known = x.outer_iter().map(|row| !row.iter().any(|x| x.is_infinite()));
+            let known: Vec<_> =
+                got.outer_iter().zip(known).filter(|(_, known)| *known).map(|(answer, _)| answer).collect();
+            let expected = entry(&format!("{case}/predicted"));
+            let expected = expected.view::<f32>().unwrap();
+            known.iter().flat_map(|answer| answer.iter()).eq(expected.iter())
+        } else {
+            got.iter().eq(entry(&format!("{case}/raw")).view::<f32>().unwrap().iter())
+        };
         Some(f64::from(u8::from(!same)))
     });
 }
@@ -188,7 +200,8 @@ fn contributions_sum_to_the_margin() {
         let learner = &file["learner"];
         let gradient = &learner["gradient_booster"];
         let trees = &gradient["model"]["trees"];
-        let as_is = ["reg:squarederror", "reg:absoluteerror", "multi:softprob", "multi:softmax", "rank:ndcg", "rank:map"];
+        let as_is =
+            ["reg:squarederror", "reg:absoluteerror", "multi:softprob", "multi:softmax", "rank:ndcg", "rank:map"];
         let objective = learner["objective"]["name"].as_str().unwrap();
         if gradient["name"] != "gbtree" || !as_is.contains(&objective) || !has(&format!("{case}/shap")) {
             continue;

@@ -26,8 +26,7 @@ pub enum TreeEngine {
 
 impl TreeEngine {
     /// Every choice.
-    pub const ALL: [Self; 6] =
-        [Self::Auto, Self::BitVector, Self::Walk, Self::Oblivious, Self::Scalar, Self::Portable];
+    pub const ALL: [Self; 6] = [Self::Auto, Self::BitVector, Self::Walk, Self::Oblivious, Self::Scalar, Self::Portable];
 
     /// The name.
     #[must_use]

@@ -109,7 +109,10 @@ impl Row {
 
 pub fn heading(args: &Args, ort: &str, sklearn: &str) {
     println!("onnxruntime {ort} (C API), {sklearn}, tract {}", TRACT);
-    println!("one thread each where not said otherwise, {} turns of {} s, taken in rotation; ns per row, medians", args.rounds, args.seconds);
+    println!(
+        "one thread each where not said otherwise, {} turns of {} s, taken in rotation; ns per row, medians",
+        args.rounds, args.seconds
+    );
     println!();
     println!(
         "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} {:>11} {:>11} | {:>7} {:>9} {:>7} {:>9} {:>12}",

@@ -5,8 +5,8 @@ use super::forest::{Forest, Vote};
 use super::head::Head;
 use super::number::Number;
 use super::oracle;
-use super::row::RowTrees;
 use super::pack::{Packed, Packer, Place, Small, Tree, Wide};
+use super::row::RowTrees;
 use super::sums::{Leaves, Summing};
 use super::walk::{self, Walked};
 use crate::kernel::Isa;
@@ -47,7 +47,7 @@ impl Default for Options {
 #[derive(Debug)]
 enum Road<T: Engines, W> {
     /// All tests at once, over ranks. Few rows walk where these trees have no form of their own for that.
-    Bytes(ByteTrees<T>, Option<Steps<T>>),
+    Bytes(Box<ByteTrees<T>>, Option<Steps<T>>),
     /// From node to node, after the tests of the top of the tree.
     Walk(Steps<T>),
     /// Row by row through the plain form, with the leaf that each of its nodes is.
@@ -109,7 +109,9 @@ impl<T: Engines, W: Number> Engine<T, W> {
         };
         let asked = format!("{engine} asked for");
         let (bytes, why) = match bytes {
-            None if engine == TreeEngine::Auto => (None, "a tree has more than 256 leaves, or far more than the others".to_owned()),
+            None if engine == TreeEngine::Auto => {
+                (None, "a tree has more than 256 leaves, or far more than the others".to_owned())
+            }
             None if matches!(engine, TreeEngine::BitVector | TreeEngine::Oblivious) => {
                 (None, format!("{asked}, which can't take these trees"))
             }
@@ -126,7 +128,7 @@ impl<T: Engines, W: Number> Engine<T, W> {
                 firsts.extend((0..forest.roots.len()).map(|tree| tree * bytes.stride()));
                 let alone = bytes.is_oblivious() || bytes.alone().is_some();
                 let steps = if alone { None } else { Some(Steps::numbered(forest, isa, &origins, bytes.stride())?) };
-                Road::Bytes(bytes, steps)
+                Road::Bytes(Box::new(bytes), steps)
             }
             None => {
                 let steps = Steps::new(forest, isa, &mut origins)?;
@@ -166,9 +168,10 @@ impl<T: Engines, W: Number> Engine<T, W> {
                 (name, bytes.bytes() + steps.as_ref().map_or(0, Steps::bytes))
             }
             Road::Walk(steps) => ("walk".to_owned(), steps.bytes()),
-            Road::Literal(forest, leaf_of) => {
-                ("scalar".to_owned(), size_of_val(&*forest.nodes) + size_of_val(&*forest.votes) + size_of_val(&**leaf_of))
-            }
+            Road::Literal(forest, leaf_of) => (
+                "scalar".to_owned(),
+                size_of_val(&*forest.nodes) + size_of_val(&*forest.votes) + size_of_val(&**leaf_of),
+            ),
         };
         let per_node = (bytes + self.leaves.bytes() + size_of_val(&*self.origins)) as f64 / nodes.max(1) as f64;
         format!("{name} ({}): {} trees, {nodes} nodes, {per_node:.1} bytes per node", self.reason, self.trees)

@@ -19,8 +19,10 @@ use super::pack::as_leq;
 
 /// The trees whose words are at hand together.
 const TREES: usize = 1024;
-/// Fewer thresholds than this are counted, not searched.
-const COUNTED: usize = 16;
+/// Up to this many thresholds are counted, not searched.
+const COUNTED: usize = 64;
+/// Fewer trees than this, whose nodes stay in the cache, are walked faster.
+const WORTHWHILE: usize = 300;
 
 /// What a node does to a row that goes to the smaller of its children.
 #[derive(Debug, Clone, Copy)]
@@ -128,8 +130,11 @@ word!(u32, u64);
 
 impl<T: Number> RowTrees<T> {
     /// The trees of `forest`, of which each has so many `exits`, with all that their nodes rule out; `None` when a tree has more
-    /// exits than a word has bits.
+    /// exits than a word has bits, or there are too few trees.
     pub(super) fn new<W>(forest: &Forest<T, W>, exits: &[u32], rulings: &[Ruling]) -> Option<Self> {
+        if exits.len() < WORTHWHILE {
+            return None;
+        }
         let words = match exits.iter().max() {
             Some(33..=64) => Words::Wide(blocks(forest, exits, rulings)),
             Some(65..) => return None,
@@ -217,8 +222,15 @@ impl<T: Number, M: Word> Block<T, M> {
         for ruling in of_nodes {
             let Node::Branch(branch) = &forest.nodes[ruling.node as usize] else { continue };
             let (tree, from, to) = (ruling.tree as usize % TREES, ruling.from as u8, ruling.to as u8);
-            let mut entry =
-                Entry { feature: branch.feature, on_pass: ruling.on_pass, threshold: T::ZERO, on_nan: false, tree: tree as u16, from, to };
+            let mut entry = Entry {
+                feature: branch.feature,
+                on_pass: ruling.on_pass,
+                threshold: T::ZERO,
+                on_nan: false,
+                tree: tree as u16,
+                from,
+                to,
+            };
             match as_leq(branch).filter(|(t, ..)| !t.is_nan()) {
                 Some((threshold, _, _, nan_below)) => {
                     entry.threshold = threshold;
@@ -232,7 +244,8 @@ impl<T: Number, M: Word> Block<T, M> {
             let group = (a.feature, a.on_pass).cmp(&(b.feature, b.on_pass));
             group.then_with(|| a.threshold.partial_cmp(&b.threshold).expect("thresholds that are NaN were left out"))
         });
-        let mut rulings = Rulings { trees: Vec::with_capacity(entries.len()), masks: Vec::with_capacity(entries.len()) };
+        let mut rulings =
+            Rulings { trees: Vec::with_capacity(entries.len()), masks: Vec::with_capacity(entries.len()) };
         let (mut runs, mut missing) = (Vec::new(), Vec::new());
         for run in entries.chunk_by(|a, b| (a.feature, a.on_pass) == (b.feature, b.on_pass)) {
             let from = rulings.len();
