@@ -171,8 +171,9 @@ impl<T: Number> ByteTrees<T> {
         match (&self.kind, &self.alone, self.isa.bytes()) {
             (Kind::Levels { .. }, ..) => 1,
             (_, _, 16) => 16,
-            (_, Some(_), _) => 12,
-            _ => 10,
+            (_, Some(_), _) => 6,
+            _ if self.stride > 32 => 10,
+            _ => 4,
         }
     }
 
