@@ -229,5 +229,6 @@ pub(super) fn erf_f32<const FMA: bool>(x: f32) -> f32 {
     for k in [-2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2] {
         q = fma(q, s, k);
     }
-    if x.is_nan() { x } else { c * p / q }
+    let y = if x.abs() >= 4.0 { 1.0f32.copysign(x) } else { c * p / q };
+    if x.is_nan() { x } else { y }
 }
