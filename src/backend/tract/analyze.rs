@@ -290,12 +290,14 @@ impl Prober<'_> {
 /// # Errors
 /// [`ErrorKind::Backend`] when the graph gave another shape than in the dry runs.
 pub(super) fn fitted<'t>(tensor: Tensor<'t>, fit: Fit) -> Result<Tensor<'t>> {
-    let shape = tensor.shape().to_vec();
     match fit {
         Fit::AsIs => Ok(tensor),
-        Fit::DropFirst if shape.first() == Some(&1) => tensor.reshape(&shape[1..]),
+        Fit::DropFirst if tensor.shape().first() == Some(&1) => tensor.without_batch_axis(),
         Fit::DropFirst => Err(Error::new(ErrorKind::Backend, "the graph gave another shape than it did at load")),
-        Fit::AddFirst => tensor.reshape(&[&[1], shape.as_slice()].concat()),
+        Fit::AddFirst => {
+            let shape = [&[1], tensor.shape()].concat();
+            tensor.reshape(&shape)
+        }
     }
 }
 
