@@ -48,7 +48,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     description.bytes = prepared.weight_bytes;
     let mut plans = Plans::parse(&prepared.proto.encode_to_vec(), types, prepared.weight_bytes, limits)?;
     drop(prepared.proto);
-    let mut analysis = analyzed(&mut plans, inputs, &names, limits)?;
+    let mut analysis = analyzed(&mut plans, inputs, &names, &prepared.sizes, limits)?;
     description.row_independent = match analysis.batching {
         Batching::RowByRow => true,
         Batching::Whole => analysis.rows_agree && rows_independent(&plans, &analysis),
@@ -76,9 +76,15 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
 }
 
 /// What the dry runs tell; through one plan for all shapes where the weights are large and tract can make one.
-fn analyzed(plans: &mut Plans, inputs: Vec<Declared>, names: &[String], limits: &Limits) -> Result<Analysis> {
+fn analyzed(
+    plans: &mut Plans,
+    inputs: Vec<Declared>,
+    names: &[String],
+    written: &[usize],
+    limits: &Limits,
+) -> Result<Analysis> {
     let analyze = |plans: &Plans, inputs| {
-        analyze::analyze(&|tensors: &[Tensor<'_>]| run_graph(plans, tensors), inputs, names, limits)
+        analyze::analyze(&|tensors: &[Tensor<'_>]| run_graph(plans, tensors), inputs, names, written, limits)
     };
     let mut open = inputs.clone();
     if !open.iter().any(Declared::is_batched) {
