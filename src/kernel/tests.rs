@@ -59,8 +59,18 @@ fn numbers(count: usize, mut state: u64) -> Vec<f64> {
 }
 
 fn product_matches<T: Real>(tolerance: f64) {
-    for (m, k, n) in [(1, 1, 1), (1, 64, 10), (7, 5, 17), (8, 3, 16), (33, 10, 33), (9, 0, 4), (0, 4, 4), (100, 70, 1)]
-    {
+    for (m, k, n) in [
+        (1, 1, 1),
+        (1, 64, 10),
+        (7, 5, 17),
+        (8, 3, 16),
+        (33, 10, 33),
+        (9, 0, 4),
+        (0, 4, 4),
+        (100, 70, 1),
+        (3, 15, 1),
+        (2, 48, 1),
+    ] {
         let (x, w, b) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
         let cast = |v: &[f64]| v.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
         let (xt, wt, bt) = (cast(&x), cast(&w), cast(&b));

@@ -5,12 +5,14 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use arrow_schema::DataType;
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Schema};
 use csv::{ByteRecord, ReaderBuilder};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
-use super::parquet_in::{bad, cells, contained};
+use super::cells::cells;
+use super::parquet_in::{bad, contained};
 use super::value::Scalar;
 use super::{TableFormat, TableOptions, read_npy, read_npz};
 use crate::tensor::shape_text;
@@ -261,6 +263,16 @@ impl Columns {
     }
 }
 
+/// The columns with their names, in order.
+impl IntoIterator for Columns {
+    type Item = (String, Column);
+    type IntoIter = std::iter::Zip<std::vec::IntoIter<String>, std::vec::IntoIter<Column>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.names.into_iter().zip(self.columns)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Int,
@@ -422,38 +434,67 @@ fn parquet_columns(
     contained(move || {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(bad)?;
-        let fields = builder.schema().fields().clone();
+        let mut gather = Gather::new(builder.schema(), wanted)?;
+        let mask = ProjectionMask::roots(builder.parquet_schema(), gather.chosen().iter().copied());
+        for piece in builder.with_projection(mask).with_batch_size(PIECE_ROWS).build().map_err(bad)? {
+            gather.push(&piece.map_err(bad)?)?;
+        }
+        gather.finish()
+    })
+}
+
+/// Gathers columns from record batches.
+pub(super) struct Gather {
+    names: Vec<String>,
+    chosen: Vec<usize>,
+    builders: Vec<Builder>,
+    rows: u64,
+}
+
+impl Gather {
+    /// Gathers the columns of `schema` that are wanted.
+    pub(super) fn new(schema: &Schema, wanted: Option<&[&str]>) -> Result<Self> {
+        let fields = schema.fields();
         let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
         if let Some(missing) = wanted.unwrap_or_default().iter().find(|w| !names.iter().any(|n| n == *w)) {
             return Err(Columns::lacks(missing, &names));
         }
         let chosen: Vec<usize> =
             (0..names.len()).filter(|&i| wanted.is_none_or(|w| w.contains(&names[i].as_str()))).collect();
-        let mut builders: Vec<Builder> = chosen.iter().map(|&i| Builder::new(kind_of(fields[i].data_type()))).collect();
-        let mask = ProjectionMask::roots(builder.parquet_schema(), chosen.iter().copied());
-        let mut rows = 0;
-        for piece in builder.with_projection(mask).with_batch_size(PIECE_ROWS).build().map_err(bad)? {
-            let piece = piece.map_err(bad)?;
-            for (j, builder) in builders.iter_mut().enumerate() {
-                cells(piece.column(j).as_ref(), &mut |_, cell| {
-                    builder.push(cell);
-                    Ok(())
-                })
-                .map_err(|e| e.column(&names[chosen[j]]))?;
-            }
-            rows += piece.num_rows() as u64;
-            check_rows(rows)?;
+        let builders = chosen.iter().map(|&i| Builder::new(kind_of(fields[i].data_type()))).collect();
+        Ok(Self { names, chosen, builders, rows: 0 })
+    }
+
+    /// The places of the wanted columns in the schema.
+    pub(super) fn chosen(&self) -> &[usize] {
+        &self.chosen
+    }
+
+    /// Takes the rows of a batch of the chosen columns.
+    pub(super) fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        for (j, builder) in self.builders.iter_mut().enumerate() {
+            cells(batch.column(j).as_ref(), &mut |_, cell| {
+                builder.push(cell);
+                Ok(())
+            })
+            .map_err(|e| e.column(&self.names[self.chosen[j]]))?;
         }
+        self.rows += batch.num_rows() as u64;
+        check_rows(self.rows)
+    }
+
+    pub(super) fn finish(self) -> Result<Columns> {
         let mut columns = Columns::new();
-        for (i, builder) in chosen.into_iter().zip(builders) {
-            columns.push(names[i].as_str(), builder.column)?;
+        for (i, builder) in self.chosen.into_iter().zip(self.builders) {
+            columns.push(self.names[i].as_str(), builder.column)?;
         }
         Ok(columns)
-    })
+    }
 }
 
 fn kind_of(data_type: &DataType) -> Kind {
     match data_type {
+        DataType::Dictionary(_, of_values) => kind_of(of_values),
         d if d.is_integer() => Kind::Int,
         d if d.is_numeric() => Kind::Float,
         _ => Kind::Text,

@@ -26,6 +26,8 @@
 //! ```
 
 mod arrays;
+pub mod arrow;
+mod cells;
 mod columns;
 mod csv_in;
 mod csv_out;

@@ -34,8 +34,10 @@ impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> From<&'a ArrayBase<S, D>> 
 }
 
 impl<'a, T: Element> From<&'a [T]> for Tensor<'a> {
+    #[inline]
     fn from(values: &'a [T]) -> Self {
-        ndarray::ArrayView1::from(values).into()
+        // A slice is in order as it is.
+        T::wrap(ndarray::ArrayView1::from(values).into_dyn().into())
     }
 }
 

@@ -169,10 +169,15 @@ impl<'a> Tensor<'a> {
     /// [`ErrorKind::WrongType`] when the elements are not `T`; [`ErrorKind::InvalidArgument`] when the array inside
     /// is not row-major, which only a tensor built from an enum variant by hand can be.
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
-        let view = self.view::<T>()?;
-        view.to_slice().ok_or_else(|| {
-            Error::new(ErrorKind::InvalidArgument, "the array is not row-major; call `into_row_major` first")
-        })
+        match T::slice(self) {
+            Some(items) => Ok(items),
+            None => Err(match self.view::<T>() {
+                Ok(_) => {
+                    Error::new(ErrorKind::InvalidArgument, "the array is not row-major; call `into_row_major` first")
+                }
+                Err(another_type) => another_type,
+            }),
+        }
     }
 
     /// The elements as an owned array.
@@ -229,7 +234,8 @@ impl<'a> Tensor<'a> {
     /// Whether the elements are contiguous in row-major order. Sparse rows always are.
     #[must_use]
     pub fn is_row_major(&self) -> bool {
-        each!(self, a => a.is_standard_layout(), _c => true)
+        // One axis, the most common case, without the loop over axes.
+        each!(self, a => a.strides() == [1] || a.is_standard_layout(), _c => true)
     }
 
     /// A dense tensor: sparse rows get zeros where nothing is stored, anything else is borrowed.

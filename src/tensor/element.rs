@@ -18,6 +18,9 @@ pub trait Element: sealed::Sealed + Clone + Default + PartialEq + Debug + Send +
     /// The dense array inside `tensor`, if it holds this type.
     fn view<'t>(tensor: &'t Tensor<'_>) -> Option<ArrayViewD<'t, Self>>;
 
+    /// The dense elements inside `tensor`, if it holds this type in row-major order.
+    fn slice<'t>(tensor: &'t Tensor<'_>) -> Option<&'t [Self]>;
+
     /// A dense tensor of this type. The array is taken as it is; see [`Tensor::into_row_major`].
     fn wrap(array: CowArray<'_, Self, IxDyn>) -> Tensor<'_>;
 
@@ -37,6 +40,14 @@ macro_rules! element {
             fn view<'t>(tensor: &'t Tensor<'_>) -> Option<ArrayViewD<'t, Self>> {
                 match tensor {
                     Tensor::$variant(array) => Some(array.view()),
+                    _ => None,
+                }
+            }
+
+            #[inline]
+            fn slice<'t>(tensor: &'t Tensor<'_>) -> Option<&'t [Self]> {
+                match tensor {
+                    Tensor::$variant(array) => array.as_slice(),
                     _ => None,
                 }
             }

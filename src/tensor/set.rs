@@ -1,5 +1,6 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
 use ndarray::ArrayViewD;
 
@@ -11,28 +12,93 @@ use crate::{Error, ErrorKind, Result};
 /// A set has few tensors, so names are compared, not hashed. [`tensors!`](crate::tensors) builds one.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tensors<'a> {
-    entries: Vec<(Name, Tensor<'a>)>,
+    entries: Entries<'a>,
+}
+
+type Entry<'a> = (Name, Tensor<'a>);
+
+/// The tensors of a set. A lone one, which most sets are, costs no allocation.
+#[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "the large variant is the common one")]
+enum Entries<'a> {
+    One([Entry<'a>; 1]),
+    Many(Vec<Entry<'a>>),
+}
+
+impl<'a> Entries<'a> {
+    const fn none() -> Self {
+        Self::Many(Vec::new())
+    }
+
+    fn with_capacity(capacity: usize) -> Self {
+        Self::Many(if capacity > 1 { Vec::with_capacity(capacity) } else { Vec::new() })
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[Entry<'a>] {
+        match self {
+            Self::One(one) => one,
+            Self::Many(many) => many,
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, entry: Entry<'a>) {
+        match self {
+            Self::Many(many) if many.capacity() == 0 => *self = Self::One([entry]),
+            Self::Many(many) => many.push(entry),
+            Self::One(_) => {
+                let mut many = core::mem::replace(self, Self::none()).into_vec();
+                many.push(entry);
+                *self = Self::Many(many);
+            }
+        }
+    }
+
+    fn into_vec(self) -> Vec<Entry<'a>> {
+        match self {
+            Self::One(one) => one.into(),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+impl Default for Entries<'_> {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+/// By the tensors, wherever they stand.
+impl PartialEq for Entries<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl fmt::Debug for Entries<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_slice().fmt(f)
+    }
 }
 
 impl<'a> Tensors<'a> {
     /// An empty set.
     #[must_use]
     pub const fn new() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Entries::none() }
     }
 
     /// An empty set with room for `capacity` tensors.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Vec::with_capacity(capacity) }
+        Self { entries: Entries::with_capacity(capacity) }
     }
 
     /// A set of one tensor.
     #[must_use]
     pub fn one(name: impl Into<Name>, tensor: impl Into<Tensor<'a>>) -> Self {
-        let mut set = Self::with_capacity(1);
-        set.entries.push((name.into(), tensor.into()));
-        set
+        Self { entries: Entries::One([(name.into(), tensor.into())]) }
     }
 
     /// Adds a tensor at the end.
@@ -59,20 +125,20 @@ impl<'a> Tensors<'a> {
     /// The number of tensors.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.as_slice().len()
     }
 
     /// Whether the set has no tensor.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.as_slice().is_empty()
     }
 
     /// Where `name` stands in the set.
     #[must_use]
     #[inline]
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.entries.iter().position(|(n, _)| n.as_str() == name)
+        self.entries.as_slice().iter().position(|(n, _)| n.as_str() == name)
     }
 
     /// The tensor called `name`.
@@ -80,7 +146,7 @@ impl<'a> Tensors<'a> {
     /// # Errors
     /// [`ErrorKind::UnknownTensor`], listing the names that there are.
     pub fn tensor(&self, name: &str) -> Result<&Tensor<'a>> {
-        self.position(name).map(|i| &self.entries[i].1).ok_or_else(|| self.unknown(name))
+        self.position(name).map(|i| &self.entries.as_slice()[i].1).ok_or_else(|| self.unknown(name))
     }
 
     /// The dense elements of the tensor called `name`.
@@ -94,7 +160,7 @@ impl<'a> Tensors<'a> {
     /// The tensor at `index`, with its name.
     #[must_use]
     pub fn at(&self, index: usize) -> Option<(&Name, &Tensor<'a>)> {
-        self.entries.get(index).map(|(n, t)| (n, t))
+        self.entries.as_slice().get(index).map(|(n, t)| (n, t))
     }
 
     /// The only tensor of the set.
@@ -115,14 +181,19 @@ impl<'a> Tensors<'a> {
     /// [`ErrorKind::UnknownTensor`], listing the names that there are.
     pub fn take(&mut self, name: &str) -> Result<Tensor<'a>> {
         match self.position(name) {
-            Some(i) => Ok(self.entries.remove(i).1),
+            Some(i) => {
+                let mut entries = core::mem::take(&mut self.entries).into_vec();
+                let (_, tensor) = entries.remove(i);
+                self.entries = Entries::Many(entries);
+                Ok(tensor)
+            }
             None => Err(self.unknown(name)),
         }
     }
 
     /// The tensors with their names, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Name, &Tensor<'a>)> + Clone {
-        self.entries.iter().map(|(n, t)| (n, t))
+        self.entries.as_slice().iter().map(|(n, t)| (n, t))
     }
 
     /// The same set, borrowing from this one.
@@ -138,7 +209,7 @@ impl<'a> Tensors<'a> {
     }
 
     fn names(&self) -> String {
-        let names: Vec<&str> = self.entries.iter().map(|(n, _)| n.as_str()).collect();
+        let names: Vec<&str> = self.entries.as_slice().iter().map(|(n, _)| n.as_str()).collect();
         if names.is_empty() { "no tensors".to_string() } else { names.join(", ") }
     }
 
@@ -153,14 +224,17 @@ impl<'a> IntoIterator for Tensors<'a> {
     type IntoIter = alloc::vec::IntoIter<Self::Item>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.entries.into_iter()
+        self.entries.into_vec().into_iter()
     }
 }
 
 /// Names are taken as they come: a repeated one is found by its first tensor.
 impl<'a> FromIterator<(Name, Tensor<'a>)> for Tensors<'a> {
     fn from_iter<I: IntoIterator<Item = (Name, Tensor<'a>)>>(iter: I) -> Self {
-        Self { entries: iter.into_iter().collect() }
+        let iter = iter.into_iter();
+        let mut entries = Entries::with_capacity(iter.size_hint().0);
+        iter.for_each(|entry| entries.push(entry));
+        Self { entries }
     }
 }
 

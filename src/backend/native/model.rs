@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::analyze::{self, Analysis, Batching, Output};
 use super::compile::{self, Context};
-use super::op::Scratch;
+use super::op::{Arg, Scratch};
 use super::pool::Pool;
 use super::program::{Program, Slots};
 use super::value::{Shape, Value, typed};
@@ -16,8 +16,8 @@ use crate::backend::{file, inline};
 use crate::load::Source;
 use crate::onnx::{GraphProto, ModelProto};
 use crate::{
-    Artifact, Checked, Description, Dim, Error, ErrorKind, Limits, Loader, Model, Result, Signature, Tensor,
-    TensorSpec, Tensors,
+    Artifact, Checked, DType, Description, Dim, Element, Error, ErrorKind, Limits, Loader, Model, Result, Signature,
+    Tensor, TensorSpec, Tensors,
 };
 
 /// The elements that the values of one block of rows may take, so that they stay in the cache.
@@ -57,10 +57,46 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     unique(named, "two outputs of the graph have the same name")?;
     let pool = Pool::new(loader.threads)?;
     let block = (BLOCK_ELEMENTS / analysis.elements_per_row).clamp(16, 4096);
+    let plain = is_plain(&analysis);
+    let lone = plain && lone_step(&program, &analysis.signature, limits);
     let description = describe(&proto, graph, &program, &analysis, loader, reason);
     let artifact = file::artifact(source, context.external.as_ref())?;
-    let model = NativeModel { program, analysis, limits: *limits, pool, block, description, artifact };
+    let model = NativeModel { program, analysis, plain, lone, limits: *limits, pool, block, description, artifact };
     Ok(Arc::new(Checked::new(model).cast(loader.cast)))
+}
+
+/// Whether the program's outputs are the model's, and a batch is run at once.
+fn is_plain(analysis: &Analysis) -> bool {
+    analysis.batching == Batching::Whole
+        && analysis.outputs.iter().enumerate().all(|(i, o)| o.index == i && o.element.is_none() && !o.drop_first)
+}
+
+/// Whether `program`, whose outputs are the model's, is a single step that takes rows of f32 and gives rows.
+fn lone_step(program: &Program, signature: &Signature, limits: &Limits) -> bool {
+    let ([step], [input]) = (program.steps.as_slice(), signature.inputs()) else { return false };
+    let [Dim::Batch, Dim::Fixed(k)] = *input.dims() else { return false };
+    let takes_rows = input.dtypes() == [DType::F32]
+        && step.op.features() == Some(k)
+        && matches!(step.args.first(), Some(Arg::Slot { index: 0, .. }))
+        && step.args[1..].iter().all(|a| !matches!(a, Arg::Slot { .. }));
+    let gives_rows = step.outputs.len() == program.outputs.len()
+        && step
+            .outputs
+            .iter()
+            .zip(&program.outputs)
+            .all(|(slot, out)| matches!((slot, out), (Some(slot), Arg::Slot { index, .. }) if slot == index))
+        && signature.outputs().iter().all(|s| matches!(s.dims(), [Dim::Batch] | [Dim::Batch, Dim::Fixed(_)]));
+    takes_rows
+        && gives_rows
+        && with_scratch(*limits, |cx| {
+            let Some(Ok(elements)) = step.op.elements(&vec![0.0; k], 1, cx) else { return false };
+            elements.len() == signature.outputs().len()
+                && signature
+                    .outputs()
+                    .iter()
+                    .zip(&elements)
+                    .all(|(spec, data)| typed!(data, T, _items => T::DTYPE == spec.dtype(), _sequence => false))
+        })
 }
 
 /// Refuses names that are there twice.
@@ -94,12 +130,10 @@ fn describe(
     description.engine = format!("{} steps compiled from {} nodes", program.steps.len(), graph.node.len());
     description.reason = reason;
     description.parameters = parameters;
-    description.bytes = program
-        .constants
-        .iter()
-        .map(|c| c.len() * c.dtype().and_then(crate::DType::size_bytes).unwrap_or(24))
-        .sum::<usize>() as u64
-        + 4 * program.steps.iter().map(|s| s.op.parameters()).sum::<usize>() as u64;
+    description.bytes =
+        program.constants.iter().map(|c| c.len() * c.dtype().and_then(DType::size_bytes).unwrap_or(24)).sum::<usize>()
+            as u64
+            + 4 * program.steps.iter().map(|s| s.op.parameters()).sum::<usize>() as u64;
     description.threads = loader.threads;
     description.row_independent = analysis.row_independent;
     description.operators = file::operators(graph);
@@ -121,6 +155,10 @@ fn describe(
 struct NativeModel {
     program: Program,
     analysis: Analysis,
+    /// Whether the program's outputs are the model's, and a batch is run at once.
+    plain: bool,
+    /// Whether the program is one step that gives its elements from rows of f32 alone, in the shapes of the signature.
+    lone: bool,
     limits: Limits,
     pool: Pool,
     /// How many rows are run at once where rows are independent.
@@ -222,26 +260,36 @@ impl NativeModel {
         })
     }
 
-    /// Whether the program's outputs are the model's, and a batch is run at once.
-    fn is_plain(&self) -> bool {
-        self.analysis.batching == Batching::Whole
-            && self
-                .analysis
-                .outputs
-                .iter()
-                .enumerate()
-                .all(|(i, o)| o.index == i && o.element.is_none() && !o.drop_first)
-    }
-
-    /// The answers of a batch that is one block: the road without anything that small batches need not pay for.
-    fn run_once(&self, inputs: &Tensors<'_>, m: usize) -> Result<Tensors<'static>> {
+    /// The answers of one observation, or of a batch that is one block: the road without anything that few rows need
+    /// not pay for.
+    fn run_once(&self, inputs: &Tensors<'_>, rows: Rows) -> Result<Tensors<'static>> {
         with_scratch(self.limits, |cx| {
             let mut slots = Slots::with_capacity(self.program.slots);
-            for (_, tensor) in inputs.iter() {
-                slots.push(Value::from_tensor(tensor)?);
+            for (spec, (_, tensor)) in self.analysis.signature.inputs().iter().zip(inputs.iter()) {
+                let one = rows == Rows::One && spec.is_batched();
+                slots.push(if one { Value::from_row(tensor)? } else { Value::from_tensor(tensor)? });
             }
-            self.name_outputs(self.program.run_slots(slots, cx, None)?, Some(m))
+            self.name_outputs(self.program.run_slots(slots, cx, None)?, rows)
         })
+    }
+
+    /// The answers of a program that is one step of rows.
+    fn run_lone(&self, inputs: &Tensors<'_>, m: usize, rows: Rows) -> Result<Tensors<'static>> {
+        let x = inputs.single()?.as_slice::<f32>()?;
+        let step = &self.program.steps[0];
+        let elements = with_scratch(self.limits, |cx| step.op.elements(x, m, cx))
+            .expect("a lone step was seen to give elements")
+            .map_err(|e| e.node(&step.label))?;
+        let mut outputs = Tensors::with_capacity(self.specs().len());
+        for (spec, data) in self.specs().iter().zip(elements) {
+            let shape = match spec.dims() {
+                [_, Dim::Fixed(n)] => [m, *n],
+                _ => [m, 0],
+            };
+            let shape = &shape[usize::from(rows == Rows::One)..spec.dims().len()];
+            outputs.push(spec.name().clone(), data.into_tensor(shape)?);
+        }
+        Ok(outputs)
     }
 
     fn run_batch(&self, values: &[Value<'_>], m: usize) -> Result<Vec<Value<'static>>> {
@@ -275,29 +323,48 @@ impl NativeModel {
         known.then(|| self.specs().iter().map(|spec| Ok((spec.name().clone(), empty_tensor(spec)?))).collect())
     }
 
-    fn name_outputs<'v>(
-        &self,
-        values: impl IntoIterator<Item = Value<'v>>,
-        m: Option<usize>,
-    ) -> Result<Tensors<'static>> {
+    fn name_outputs<'v>(&self, values: impl IntoIterator<Item = Value<'v>>, rows: Rows) -> Result<Tensors<'static>> {
         let mut outputs = Tensors::with_capacity(self.specs().len());
         for (spec, value) in self.specs().iter().zip(values) {
-            if let Some(m) = m
-                && spec.is_batched()
-                && value.shape().first() != Some(&m)
-            {
-                return Err(Error::new(
-                    ErrorKind::Backend,
-                    "the graph gave another number of answers than it was given observations",
-                )
-                .tensor(spec.name())
-                .expected(m)
-                .actual(crate::tensor::shape_text(value.shape())));
-            }
-            outputs.push(spec.name().clone(), value.into_tensor()?);
+            let tensor = match rows.count().filter(|_| spec.is_batched()) {
+                Some(m) if value.shape().first() != Some(&m) => return Err(miscounted(spec, m, &value)),
+                Some(_) if rows == Rows::One => value.into_row()?,
+                _ => value.into_tensor()?,
+            };
+            outputs.push(spec.name().clone(), tensor);
         }
         Ok(outputs)
     }
+}
+
+/// What the inputs of a call hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    /// So many observations along axis 0.
+    Batch(usize),
+    /// One observation, without that axis.
+    One,
+    /// The shapes that the model declares.
+    Declared,
+}
+
+impl Rows {
+    /// The number of observations, where there are any.
+    fn count(self) -> Option<usize> {
+        match self {
+            Self::Batch(m) => Some(m),
+            Self::One => Some(1),
+            Self::Declared => None,
+        }
+    }
+}
+
+#[cold]
+fn miscounted(spec: &TensorSpec, m: usize, value: &Value<'_>) -> Error {
+    Error::new(ErrorKind::Backend, "the graph gave another number of answers than it was given observations")
+        .tensor(spec.name())
+        .expected(m)
+        .actual(crate::tensor::shape_text(value.shape()))
 }
 
 fn empty_tensor(spec: &TensorSpec) -> Result<Tensor<'static>> {
@@ -314,48 +381,45 @@ impl Model for NativeModel {
 
     fn predict_batch(&self, inputs: &Tensors<'_>) -> Result<Tensors<'static>> {
         let m = self.rows(inputs);
+        let batched = self.analysis.signature.is_batched();
         if m == 0
-            && self.analysis.signature.is_batched()
+            && batched
             && let Some(empty) = self.empty()
         {
             return empty;
         }
-        if m <= self.block && self.is_plain() {
-            return self.run_once(inputs, m);
+        let rows = if batched { Rows::Batch(m) } else { Rows::Declared };
+        if m <= self.block && self.lone {
+            return self.run_lone(inputs, m, rows);
+        }
+        if m <= self.block && self.plain {
+            return self.run_once(inputs, rows);
         }
         let values = self.values(inputs)?;
-        self.name_outputs(self.run_batch(&values, m)?, self.analysis.signature.is_batched().then_some(m))
+        self.name_outputs(self.run_batch(&values, m)?, rows)
     }
 
     fn predict(&self, input: &Tensors<'_>) -> Result<Tensors<'static>> {
         if self.analysis.batching == Batching::None {
             return crate::model::predict_as_batch(self, input);
         }
+        if self.lone {
+            return self.run_lone(input, 1, Rows::One);
+        }
+        if self.plain {
+            return self.run_once(input, Rows::One);
+        }
         let specs = self.analysis.signature.inputs();
-        let mut values = Vec::with_capacity(specs.len());
-        for (spec, (_, tensor)) in specs.iter().zip(input.iter()) {
-            let value = Value::from_tensor(tensor)?;
-            if spec.is_batched() {
-                let mut shape = Shape::from_slice(&[1]);
-                shape.extend_from_slice(value.shape());
-                values.push(Value::from_parts(shape, value.into_data()));
-            } else {
-                values.push(value);
-            }
-        }
-        let outs = self.run_blocks(&values, 0..1, 1)?;
-        let mut outputs = Tensors::with_capacity(outs.len());
-        for (spec, value) in self.specs().iter().zip(outs) {
-            let value = match value.shape() {
-                [1, rest @ ..] if spec.is_batched() => {
-                    let shape = Shape::from_slice(rest);
-                    Value::from_parts(shape, value.into_data())
-                }
-                _ => value,
-            };
-            outputs.push(spec.name().clone(), value.into_tensor()?);
-        }
-        Ok(outputs)
+        let values = specs
+            .iter()
+            .zip(input.iter())
+            .map(
+                |(spec, (_, tensor))| {
+                    if spec.is_batched() { Value::from_row(tensor) } else { Value::from_tensor(tensor) }
+                },
+            )
+            .collect::<Result<Vec<_>>>()?;
+        self.name_outputs(self.run_blocks(&values, 0..1, 1)?, Rows::One)
     }
 
     fn describe(&self) -> Description {

@@ -5,17 +5,27 @@ use std::fmt::Debug;
 
 use smallvec::SmallVec;
 
-use super::value::{Item, Pools, Shape, Value};
+use super::value::{Data, Item, Pools, Shape, Value};
 use crate::tensor::{checked_len, shape_text};
 use crate::{Error, ErrorKind, Limits, Result};
 
 /// The outputs of one step.
 pub(crate) type Outs<'v> = SmallVec<[Value<'v>; 2]>;
 
+/// The elements of the outputs of one step, whose shapes are known elsewhere.
+pub(crate) type Elements = SmallVec<[Data<'static>; 2]>;
+
 /// One operator of a graph, with its attributes resolved and its constants packed.
 pub(crate) trait Op: Debug + Send + Sync + Any {
     /// The outputs for these inputs. Must not panic, whatever the inputs hold.
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>>;
+
+    /// The elements of the outputs for `m` rows of [`features`](Self::features) elements each, where these are all that
+    /// the operator needs: (m, features) f32 -> (m, ...). The road of a program that is a single step, which has no need
+    /// of values and slots. Always there or never.
+    fn elements(&self, _rows: &[f32], _m: usize, _cx: &mut Scratch) -> Option<Result<Elements>> {
+        None
+    }
 
     /// Whether an entry along the batch in an output can depend on other entries along the batch. `inputs` and
     /// `outputs` tell which axes vary with the batch. When in doubt, `true`.

@@ -347,13 +347,40 @@ impl<'a> Value<'a> {
         Value { shape: self.shape.clone(), data }
     }
 
+    /// The elements of one observation as a batch of one.
+    pub(crate) fn from_row(tensor: &'a Tensor<'_>) -> Result<Self> {
+        let mut value = Self::from_tensor(tensor)?;
+        value.shape.insert(0, 1);
+        Ok(value)
+    }
+
+    /// A batch of one as a tensor of the interface, without the axis of the batch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a sequence.
+    pub(crate) fn into_row(mut self) -> Result<Tensor<'static>> {
+        if !self.shape.is_empty() {
+            self.shape.remove(0);
+        }
+        self.into_tensor()
+    }
+
     /// The elements as a tensor of the interface.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for a sequence.
     pub(crate) fn into_tensor(self) -> Result<Tensor<'static>> {
-        let Self { shape, data } = self;
-        typed!(data, T, items => Tensor::from_vec(&shape, items.into_owned()), _seq => {
+        self.data.into_tensor(&self.shape)
+    }
+}
+
+impl Data<'_> {
+    /// The elements as a tensor of the interface.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a sequence, [`ErrorKind::WrongShape`] when `shape` holds another number of elements.
+    pub(crate) fn into_tensor(self, shape: &[usize]) -> Result<Tensor<'static>> {
+        typed!(self, T, items => Tensor::from_vec(shape, items.into_owned()), _seq => {
             Err(Error::new(ErrorKind::Unsupported, "a sequence can't be an output; take its elements instead"))
         })
     }

@@ -143,7 +143,7 @@ pub(crate) struct Bench {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The suite is a TOML file; the data hold the model's columns, the label and whatever the suite's slices look at.
-Prints what failed, with examples. Exit status: 0 passed, 1 failed.
+Prints what failed, with examples. Exit status: 0 passed, 1 failed, 2 not run (a bad suite, model or data set).
 
 Examples:
   modelberth test churn.onnx --suite churn.toml --data holdout.parquet

@@ -26,6 +26,11 @@ fn main() -> ExitCode {
             return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
         }
     };
+    // A verb that answers with its exit status keeps 1 for the answer, so that its errors are 2 as those of usage are.
+    #[cfg(feature = "validate")]
+    let broken = ExitCode::from(if matches!(cli.verb, Verb::Test(_)) { 2 } else { 1 });
+    #[cfg(not(feature = "validate"))]
+    let broken = ExitCode::FAILURE;
     let ran = catch_unwind(|| match cli.verb {
         Verb::Inspect(args) => verbs::inspect(&args).map(|()| true),
         Verb::Predict(args) => verbs::predict(&args).map(|()| true),
@@ -44,11 +49,11 @@ fn main() -> ExitCode {
         Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             report(&error);
-            ExitCode::FAILURE
+            broken
         }
         Err(_) => {
             eprintln!("error: modelberth failed inside; this is a bug of it, please report what you ran");
-            ExitCode::FAILURE
+            broken
         }
     }
 }

@@ -61,6 +61,9 @@ fn summary(report: &Report) -> String {
             let _ = writeln!(text, "     {row}expected {}, got {}", example.expected, example.actual);
         }
     }
+    for slice in report.slices.iter().filter(|s| !s.supported) {
+        let _ = writeln!(text, "note: slice `{}` has {} rows, too few to be judged", slice.name, slice.rows);
+    }
     let (all, failed) = (report.verdict.evidence.len(), report.verdict.reasons.len());
     let word = if report.passed() { "passed" } else { "failed" };
     let _ = writeln!(text, "{word}: {} of {all} checks passed on {} rows", all - failed, report.rows);
@@ -69,6 +72,9 @@ fn summary(report: &Report) -> String {
 
 pub(crate) fn slices(args: &Slices) -> Result<()> {
     let table = Columns::read(&args.data, None, &TableOptions::default())?;
+    if table.rows() == 0 {
+        eprintln!("note: the table has no rows");
+    }
     let mut finder = SliceFinder::new().top(args.top).alpha(args.alpha);
     if let Some(rows) = args.min_support {
         finder = finder.min_support(rows);
@@ -76,7 +82,10 @@ pub(crate) fn slices(args: &Slices) -> Result<()> {
     if let Some(predicates) = args.max_level {
         finder = finder.max_level(predicates);
     }
-    let found = finder.find_in(&table, &args.errors)?;
+    let bar = Bar::new();
+    let found = finder.find_in_owned(table, &args.errors, &bar);
+    bar.clear();
+    let found = found?;
     let text = if args.json { json(&found)? + "\n" } else { listing(&found) };
     print(text.as_bytes())
 }

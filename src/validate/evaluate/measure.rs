@@ -2,7 +2,8 @@ use std::collections::HashMap;
 
 use super::answers::{Answers, Classes, Rows, Task};
 use super::metric::Metric;
-use crate::validate::stats::normal_two_sided;
+use crate::validate::metrics::Area;
+use crate::validate::stats::t_test;
 use crate::validate::{
     Confusion, Mean, Measured, Probabilities, Ranked, Rankings, Regression, Scores, two_proportions,
 };
@@ -43,6 +44,7 @@ pub(in crate::validate) struct Evaluation<'a> {
 pub(in crate::validate) enum Basis {
     Proportion { cases: u64, rows: u64 },
     Mean(Mean),
+    Area(Area),
     Other,
 }
 
@@ -69,10 +71,16 @@ impl Measurement {
             (Basis::Proportion { cases: c, rows: n }, Basis::Proportion { cases: d, rows: m }) => {
                 Some(two_proportions([c, d], [n, m]))
             }
-            (Basis::Mean(x), Basis::Mean(y)) => x.welch(&y),
+            (Basis::Mean(x), Basis::Mean(y)) => x.differs(&y),
+            (Basis::Area(x), Basis::Area(y)) => Some(x.p_value(&y)),
             _ => {
-                let spread = a.standard_error.hypot(b.standard_error);
-                (spread > 0.0).then(|| normal_two_sided((a.value - b.value) / spread))
+                // As for means: the standard errors as they are, and that which the larger side gives the smaller.
+                let (small, large) = if a.rows <= b.rows { (a, b) } else { (b, a) };
+                let scaled = large.standard_error * (large.rows as f64 / small.rows.max(1) as f64).sqrt();
+                let own = a.standard_error.hypot(b.standard_error);
+                let alike = scaled.hypot(large.standard_error);
+                let test = |error: f64| t_test(a.value - b.value, error, small.rows);
+                (own > 0.0).then(|| test(own).max(test(alike)))
             }
         }
     }
@@ -254,7 +262,10 @@ impl<'a> Evaluation<'a> {
                 Measurement { measured, basis }
             }
             Metric::Averaged(rate, average) => Measurement::other(self.confusion(rows).average(*rate, *average, level)),
-            Metric::RocAuc => Measurement::other(ranked()?.roc_auc_of(|row| rows.has(row), level)),
+            Metric::RocAuc => {
+                let (estimate, area) = ranked()?.area_of(|row| rows.has(row), level)?;
+                Measurement { measured: Measured::Value(estimate), basis: Basis::Area(area) }
+            }
             Metric::PrAuc => Measurement::other(ranked()?.pr_auc_of(|row| rows.has(row), level)),
             Metric::LogLoss => {
                 let mean = *self.probabilities(rows)?.log_loss();

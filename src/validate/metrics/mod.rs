@@ -10,6 +10,7 @@ mod tests;
 
 pub use confusion::{Average, Confusion, Rate};
 pub use probability::{CalibrationBin, DEFAULT_BINS, Probabilities};
+pub(super) use ranked::Area;
 pub use ranked::{Ranked, Scores};
 pub use ranking::Rankings;
 pub use regression::Regression;

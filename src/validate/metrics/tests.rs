@@ -259,3 +259,39 @@ fn a_hundred_slices_of_a_sound_model_raise_no_alarm() {
     }
     assert!(alarms as f64 / simulations as f64 <= 0.05, "{alarms} of {simulations}");
 }
+
+/// A hundred slices of about `rows` rows each, none of them weak: how often, of 500 simulations, any of them is told from
+/// the rest by a metric of skewed losses, and by areas.
+fn false_alarms(rows: usize, positive_share: f64) -> [f64; 2] {
+    let simulations = 500;
+    let mut alarms = [0; 2];
+    for s in 0..simulations {
+        let mut r = Random::new(13, s);
+        let (mut losses, mut scores) = (vec![Mean::new(); 100], vec![Scores::new(); 100]);
+        for _ in 0..100 * rows {
+            let (slice, positive) = (r.below(100), r.unit() < positive_share);
+            losses[slice].add(-(1.0 - r.unit()).ln());
+            scores[slice].add(r.normal() + f64::from(positive), positive, 1.0).unwrap();
+        }
+        let (mut rest, mut others) = (Mean::new(), Scores::new());
+        losses[1..].iter().for_each(|m| rest.merge(m));
+        // All other rows would only be less certain by the one slice; this keeps the simulation short.
+        scores[..20].iter().for_each(|s| others.merge(s));
+        let area = |scores: &Scores| scores.ranked().area_of(|_| true, L).ok().map(|(_, area)| area);
+        let other = area(&others).unwrap();
+        let of_losses: Vec<f64> = losses.iter().filter_map(|m| m.differs(&rest)).collect();
+        let of_areas: Vec<f64> = scores.iter().filter_map(|s| Some(area(s)?.p_value(&other))).collect();
+        for (alarm, p) in alarms.iter_mut().zip([of_losses, of_areas]) {
+            *alarm += usize::from(adjust(&p, Adjustment::Holm).iter().any(|p| *p <= 0.05));
+        }
+    }
+    alarms.map(|a| a as f64 / simulations as f64)
+}
+
+#[test]
+fn slices_of_skewed_losses_and_areas_raise_no_alarm_either() {
+    for (rows, share) in [(50, 0.5), (50, 0.1)] {
+        let rates = false_alarms(rows, share);
+        assert!(rates.iter().all(|rate| *rate <= 0.05), "{rows} rows, {share} positive: {rates:?}");
+    }
+}

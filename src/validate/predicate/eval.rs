@@ -90,8 +90,8 @@ impl Predicate {
     /// The predicate that `text` is.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`] with the character at which it is no predicate; [`ErrorKind::LimitExceeded`] when it nests
-    /// too deeply.
+    /// [`ErrorKind::Malformed`] with the character at which it is no predicate; [`ErrorKind::InvalidValue`] for a number of
+    /// bins out of range; [`ErrorKind::LimitExceeded`] when it nests too deeply.
     pub fn parse(text: &str) -> Result<Self> {
         Ok(Self { text: text.to_string(), expr: parse(text)? })
     }
@@ -110,6 +110,11 @@ impl Predicate {
         columns.sort_unstable();
         columns.dedup();
         columns
+    }
+
+    /// The error for a table with the columns `there` and without `column`, if it looks at that.
+    pub(in crate::validate) fn lacks(&self, column: &str, there: &str) -> Option<Error> {
+        position(&self.expr, column).map(|at| no_such_column(&self.text, at, column, there))
     }
 
     /// The rows of `table` that it takes.
@@ -131,6 +136,22 @@ fn names<'e>(expr: &'e Expr, into: &mut Vec<&'e str>) {
         | Expr::Missing { column, .. }
         | Expr::Quantile { column, .. } => into.push(column),
     }
+}
+
+/// Where a column is named first.
+fn position(expr: &Expr, name: &str) -> Option<usize> {
+    match expr {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().find_map(|p| position(p, name)),
+        Expr::Not(inner) => position(inner, name),
+        Expr::Compare { column, at, .. }
+        | Expr::In { column, at, .. }
+        | Expr::Missing { column, at }
+        | Expr::Quantile { column, at, .. } => (column == name).then_some(*at),
+    }
+}
+
+fn no_such_column(text: &str, at: usize, column: &str, there: &str) -> Error {
+    located(ErrorKind::NotFound, "there is no such column", text, at).column(column).actual(there)
 }
 
 struct Evaluation<'a> {
@@ -169,10 +190,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn column(&self, name: &str, at: usize) -> Result<&'a Column> {
-        self.table.column(name).map_err(|e| {
-            let there = e.actual_text().unwrap_or("").to_string();
-            located(ErrorKind::NotFound, "there is no such column", self.text, at).column(name).actual(there)
-        })
+        self.table.column(name).map_err(|e| no_such_column(self.text, at, name, e.actual_text().unwrap_or("")))
     }
 
     fn wrong_type(&self, name: &str, at: usize, column: &Column, expected: &str) -> Error {

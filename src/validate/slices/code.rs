@@ -21,6 +21,16 @@ pub enum SliceValue {
     Range(f64, f64, bool),
 }
 
+impl SliceValue {
+    /// The predicate that `column` has this value: `age in (20, 30]`, `plan = pro`.
+    pub(in crate::validate) fn of_column(&self, column: &str) -> String {
+        match self {
+            Self::Range(..) => format!("{column} in {self}"),
+            _ => format!("{column} = {self}"),
+        }
+    }
+}
+
 impl std::fmt::Display for SliceValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -69,46 +79,59 @@ impl CodedColumn {
     /// there are no more different ones than bins. Missing cells are a value of their own.
     #[must_use]
     pub fn from_column(name: impl Into<String>, column: &Column, quantiles: usize) -> Self {
-        let name = name.into();
         match column {
-            Column::Text { values, codes } => {
-                let missing = values.len() as u32;
-                let mut known: Vec<SliceValue> = values.iter().cloned().map(SliceValue::Text).collect();
-                if codes.iter().any(|&c| c >= missing) {
-                    known.push(SliceValue::Missing);
-                }
-                Self { name, codes: codes.iter().map(|&c| c.min(missing)).collect(), values: known }
-            }
-            Column::Int(cells) => {
-                let mut different = cells.clone();
-                different.sort_unstable();
-                different.dedup();
-                let codes = cells.iter().map(|c| different.partition_point(|d| d < c) as u32).collect();
-                let values = different.iter().map(|&i| match Column::Int(vec![i]).cell(0) {
-                    CellValue::Missing => SliceValue::Missing,
-                    _ => SliceValue::Int(i),
-                });
-                Self { name, codes, values: values.collect() }
-            }
-            Column::Float(cells) => {
-                let bins = quantile_bins(cells, quantiles);
-                let missing = bins.len() as u32;
-                let upper = |bin: &SliceValue| match bin {
-                    SliceValue::Range(_, high, _) | SliceValue::Float(high) => *high,
-                    _ => f64::INFINITY,
-                };
-                let edges: Vec<f64> = bins.iter().map(upper).collect();
-                let codes: Vec<u32> = cells
-                    .iter()
-                    .map(|x| if x.is_nan() { missing } else { edges.partition_point(|e| e < x) as u32 })
-                    .collect();
-                let mut values = bins;
-                if codes.contains(&missing) {
-                    values.push(SliceValue::Missing);
-                }
-                Self { name, codes, values }
-            }
+            Column::Text { values, codes } => Self::from_texts(name.into(), values.clone(), codes.clone()),
+            Column::Int(cells) => Self::from_ints(name.into(), cells),
+            Column::Float(cells) => Self::from_floats(name.into(), cells, quantiles),
         }
+    }
+
+    /// [`from_column`](Self::from_column) of a column that is not needed afterwards; text is not copied.
+    #[must_use]
+    pub fn from_owned(name: impl Into<String>, column: Column, quantiles: usize) -> Self {
+        match column {
+            Column::Text { values, codes } => Self::from_texts(name.into(), values, codes),
+            other => Self::from_column(name, &other, quantiles),
+        }
+    }
+
+    fn from_texts(name: String, values: Vec<String>, mut codes: Vec<u32>) -> Self {
+        let missing = values.len() as u32;
+        let mut values: Vec<SliceValue> = values.into_iter().map(SliceValue::Text).collect();
+        if codes.iter().any(|&c| c >= missing) {
+            values.push(SliceValue::Missing);
+            codes.iter_mut().for_each(|c| *c = (*c).min(missing));
+        }
+        Self { name, codes, values }
+    }
+
+    fn from_ints(name: String, cells: &[i64]) -> Self {
+        let mut different = cells.to_vec();
+        different.sort_unstable();
+        different.dedup();
+        let codes = cells.iter().map(|c| different.partition_point(|d| d < c) as u32).collect();
+        let values = different.iter().map(|&i| match Column::Int(vec![i]).cell(0) {
+            CellValue::Missing => SliceValue::Missing,
+            _ => SliceValue::Int(i),
+        });
+        Self { name, codes, values: values.collect() }
+    }
+
+    fn from_floats(name: String, cells: &[f64], quantiles: usize) -> Self {
+        let bins = quantile_bins(cells, quantiles);
+        let missing = bins.len() as u32;
+        let upper = |bin: &SliceValue| match bin {
+            SliceValue::Range(_, high, _) | SliceValue::Float(high) => *high,
+            _ => f64::INFINITY,
+        };
+        let edges: Vec<f64> = bins.iter().map(upper).collect();
+        let codes: Vec<u32> =
+            cells.iter().map(|x| if x.is_nan() { missing } else { edges.partition_point(|e| e < x) as u32 }).collect();
+        let mut values = bins;
+        if codes.contains(&missing) {
+            values.push(SliceValue::Missing);
+        }
+        Self { name, codes, values }
     }
 }
 

@@ -2,11 +2,12 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::code::{CodedColumn, DEFAULT_QUANTILES, SliceValue};
+use super::items::Items;
 use super::score::Scorer;
 use super::search::{Found, Search};
-use crate::table::{CellValue, Columns};
+use crate::table::{CellValue, Column, Columns};
 use crate::validate::{Adjustment, Interval, Mean, adjust_within, two_proportions, wilson};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Progress, Result};
 
 /// Finds the slices on which a model errs most: SliceLine, exactly, over every conjunction of column values.
 ///
@@ -69,7 +70,7 @@ pub struct DiscoveredSlice {
     /// The interval of the mean error: Wilson's for errors of 0 and 1, else Student's t.
     pub interval: Interval,
     /// The p-value of no difference to the other rows: Fisher's or the pooled score test for errors of 0 and 1, else
-    /// Welch's.
+    /// [`Mean::differs`].
     pub p_value: f64,
     /// The p-value adjusted for every slice whose rows were counted in the search, not only for those listed.
     pub p_adjusted: f64,
@@ -79,10 +80,7 @@ impl std::fmt::Display for DiscoveredSlice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (i, (column, value)) in self.predicates.iter().enumerate() {
             let and = if i == 0 { "" } else { " and " };
-            match value {
-                SliceValue::Range(..) => write!(f, "{and}{column} in {value}")?,
-                _ => write!(f, "{and}{column} = {value}")?,
-            }
+            write!(f, "{and}{}", value.of_column(column))?;
         }
         Ok(())
     }
@@ -144,20 +142,7 @@ impl SliceFinder {
     /// [`ErrorKind::NotFound`] when there is no such column; [`ErrorKind::WrongType`] when it holds text; else as
     /// [`find`](Self::find).
     pub fn find_in(&self, table: &Columns, errors: &str) -> Result<Vec<DiscoveredSlice>> {
-        let column = table.column(errors)?;
-        let values = (0..column.len())
-            .map(|row| match column.cell(row) {
-                CellValue::Int(i) => Ok(i as f64),
-                CellValue::Float(x) => Ok(x),
-                CellValue::Missing => Ok(f64::NAN),
-                CellValue::Text(t) if t.eq_ignore_ascii_case("true") => Ok(1.0),
-                CellValue::Text(t) if t.eq_ignore_ascii_case("false") => Ok(0.0),
-                CellValue::Text(t) => Err(Error::new(ErrorKind::WrongType, "the errors must be numbers")
-                    .column(errors)
-                    .row(row as u64)
-                    .actual(format!("`{}`", t.escape_debug()))),
-            })
-            .collect::<Result<Vec<f64>>>()?;
+        let values = errors_of(table.column(errors)?, errors)?;
         let features: Vec<CodedColumn> = table
             .iter()
             .filter(|(name, _)| *name != errors)
@@ -166,12 +151,40 @@ impl SliceFinder {
         self.find(&features, &values).map_err(|e| e.column(errors))
     }
 
+    /// [`find_in`](Self::find_in) for a table that is not needed afterwards: each column is dropped once it is coded, so
+    /// that none is held twice. Reports how many slices were looked at.
+    ///
+    /// # Errors
+    /// As [`find_in`](Self::find_in).
+    pub fn find_in_owned(&self, table: Columns, errors: &str, progress: &dyn Progress) -> Result<Vec<DiscoveredSlice>> {
+        let values = errors_of(table.column(errors)?, errors)?;
+        let features: Vec<CodedColumn> = table
+            .into_iter()
+            .filter(|(name, _)| name != errors)
+            .map(|(name, column)| CodedColumn::from_owned(name, column, self.quantiles))
+            .collect();
+        self.find_with(&features, &values, progress).map_err(|e| e.column(errors))
+    }
+
     /// The slices of rows with these features and errors, best first; only those that score above 0.
     ///
     /// # Errors
     /// [`ErrorKind::WrongShape`] when the lengths differ; [`ErrorKind::InvalidValue`] when an error is negative or not
     /// finite; [`ErrorKind::InvalidArgument`] when alpha is not above 0 and at most 1, or a code has no value.
     pub fn find(&self, features: &[CodedColumn], errors: &[f64]) -> Result<Vec<DiscoveredSlice>> {
+        self.find_with(features, errors, &crate::NoProgress)
+    }
+
+    /// [`find`](Self::find), reporting how many slices were looked at.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn find_with(
+        &self,
+        features: &[CodedColumn],
+        errors: &[f64],
+        progress: &dyn Progress,
+    ) -> Result<Vec<DiscoveredSlice>> {
         let rows = errors.len();
         self.check(features, errors)?;
         let total: f64 = errors.iter().sum();
@@ -179,27 +192,19 @@ impl SliceFinder {
             return Ok(Vec::new());
         }
         let least_rows = self.min_support.unwrap_or_else(|| rows.div_ceil(100).max(32)).max(1);
-        let mut first = vec![0u32];
-        for feature in features {
-            let next = u32::try_from(feature.values.len()).ok().and_then(|n| n.checked_add(*first.last()?));
-            first.push(next.ok_or_else(|| {
-                Error::new(ErrorKind::LimitExceeded, "the columns have more than 2^32 values").column(&feature.name)
-            })?);
-        }
-        let columns: Vec<&[u32]> = features.iter().map(|f| f.codes.as_slice()).collect();
         let search = Search {
-            columns: &columns,
-            first,
+            items: Items::new(features, least_rows)?,
             errors,
             scorer: Scorer::new(self.alpha, rows, total, least_rows),
             least_rows,
             top: self.top,
             levels: self.max_level.unwrap_or(usize::MAX),
+            progress,
         };
         let (found, counted) = search.run();
         let binary = errors.iter().all(|&e| e == 0.0 || e == 1.0);
         let mut slices: Vec<DiscoveredSlice> =
-            found.iter().map(|f| self.describe(features, &search.first, f, errors, binary)).collect();
+            found.iter().map(|f| self.describe(features, &search.items, f, errors, binary)).collect();
         let p_values: Vec<f64> = slices.iter().map(|s| s.p_value).collect();
         let family = usize::try_from(counted).unwrap_or(usize::MAX);
         for (slice, p) in slices.iter_mut().zip(adjust_within(&p_values, family, self.adjustment)) {
@@ -245,19 +250,12 @@ impl SliceFinder {
     fn describe(
         &self,
         features: &[CodedColumn],
-        first: &[u32],
+        items: &Items<'_>,
         found: &Found,
         errors: &[f64],
         binary: bool,
     ) -> DiscoveredSlice {
-        let predicates: Vec<(usize, u32)> = found
-            .items
-            .iter()
-            .map(|item| {
-                let column = first.partition_point(|f| f <= item) - 1;
-                (column, item - first[column])
-            })
-            .collect();
+        let predicates: Vec<(usize, u32)> = found.items.iter().map(|&item| items.meaning(item)).collect();
         let (mut inside, mut outside) = (Mean::new(), Mean::new());
         for (row, &error) in errors.iter().enumerate() {
             let is_in = predicates.iter().all(|&(column, code)| features[column].codes[row] == code);
@@ -275,7 +273,7 @@ impl SliceFinder {
             let interval = inside.estimate(self.level).estimate().map(|e| e.interval);
             // A single row bounds nothing, and without spread on either side there is nothing to weigh a gap with.
             let open = Interval { low: 0.0, high: f64::MAX };
-            (interval.unwrap_or(open), inside.welch(&outside).unwrap_or(1.0))
+            (interval.unwrap_or(open), inside.differs(&outside).unwrap_or(1.0))
         };
         DiscoveredSlice {
             predicates: predicates
@@ -290,4 +288,20 @@ impl SliceFinder {
             p_adjusted: p_value,
         }
     }
+}
+
+/// The column of errors as numbers; truth values count as 1 and 0.
+fn errors_of(column: &Column, name: &str) -> Result<Vec<f64>> {
+    let number = |row: usize| match column.cell(row) {
+        CellValue::Int(i) => Ok(i as f64),
+        CellValue::Float(x) => Ok(x),
+        CellValue::Missing => Ok(f64::NAN),
+        CellValue::Text(t) if t.eq_ignore_ascii_case("true") => Ok(1.0),
+        CellValue::Text(t) if t.eq_ignore_ascii_case("false") => Ok(0.0),
+        CellValue::Text(t) => Err(Error::new(ErrorKind::WrongType, "the errors must be numbers")
+            .column(name)
+            .row(row as u64)
+            .actual(format!("`{}`", t.escape_debug()))),
+    };
+    (0..column.len()).map(number).collect()
 }

@@ -2,6 +2,7 @@
 
 mod code;
 mod discover;
+mod items;
 mod score;
 mod search;
 #[cfg(test)]

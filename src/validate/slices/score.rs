@@ -11,7 +11,7 @@ pub(super) struct Scorer {
 }
 
 /// The rows of a slice and their errors.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Stats {
     pub(super) rows: u32,
     pub(super) error: f64,

@@ -10,13 +10,12 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use rayon::prelude::*;
 
+use super::items::{Item, Items};
 use super::score::{Scorer, Stats};
+use crate::{Progress, ProgressMeter};
 
 /// The children of how many parents are counted between two looks at the best scores.
 const ROUND: usize = 256;
-
-/// A predicate: a value of a column, numbered over all columns.
-type Item = u32;
 
 /// The slices of one parent that are kept, and how many were counted.
 type Family = (Vec<(Vec<Item>, Stats)>, u64);
@@ -30,14 +29,13 @@ pub(super) struct Found {
 }
 
 pub(super) struct Search<'d> {
-    pub(super) columns: &'d [&'d [u32]],
-    /// For each column the number of its first item; one more at the end.
-    pub(super) first: Vec<Item>,
+    pub(super) items: Items<'d>,
     pub(super) errors: &'d [f64],
     pub(super) scorer: Scorer,
     pub(super) least_rows: usize,
     pub(super) top: usize,
     pub(super) levels: usize,
+    pub(super) progress: &'d dyn Progress,
 }
 
 /// The slices of one level, in lexicographic order of their items.
@@ -94,43 +92,41 @@ impl Search<'_> {
         if self.top == 0 || self.levels == 0 {
             return (best.found, counted);
         }
+        let mut meter = ProgressMeter::new(self.progress, "slices", "slices", None);
         let (mut level, rows) = self.singles(&mut counted);
+        meter.advance(counted);
         for i in 0..level.len() {
             best.offer(level.slice(i), level.stats[i], self.scorer.score(level.stats[i]));
         }
-        let most = self.levels.min(self.columns.len());
+        let most = self.levels.min(self.items.columns.len());
         while level.width < most && level.len() > 1 {
-            level = self.next(&level, &rows, &mut best, &mut counted);
+            level = self.next(&level, &rows, &mut best, &mut counted, &mut meter);
         }
+        meter.finish();
         (best.found, counted)
-    }
-
-    fn column_of(&self, item: Item) -> usize {
-        self.first.partition_point(|f| *f <= item) - 1
     }
 
     /// The slices of one predicate that are large enough, and the rows of each item that has such a slice.
     fn singles(&self, counted: &mut u64) -> (Level, Vec<Vec<u32>>) {
-        let items = *self.first.last().unwrap_or(&0) as usize;
-        let mut rows = vec![Vec::new(); items];
+        let mut rows = vec![Vec::new(); self.items.len()];
         let mut level = Level { width: 1, items: Vec::new(), stats: Vec::new() };
-        for (c, codes) in self.columns.iter().enumerate() {
-            let mut counts =
-                vec![Stats { rows: 0, error: 0.0, worst: 0.0 }; (self.first[c + 1] - self.first[c]) as usize];
+        for (c, codes) in self.items.columns.iter().enumerate() {
+            let first = self.items.first[c];
+            let mut counts = vec![Stats::default(); self.items.values(c)];
             for (&code, &error) in codes.iter().zip(self.errors) {
                 count(&mut counts[code as usize], error);
             }
-            *counted += counts.iter().filter(|s| s.rows > 0).count() as u64;
-            for (code, stats) in counts.iter().enumerate() {
-                if self.is_candidate(*stats) {
-                    level.items.push(self.first[c] + code as Item);
-                    level.stats.push(*stats);
-                    rows[self.first[c] as usize + code].reserve_exact(stats.rows as usize);
-                }
+            *counted += self.items.occurring[c];
+            let wanted: Vec<bool> =
+                (0u32..).zip(&counts).map(|(code, s)| !self.items.is_rest(c, code) && self.is_candidate(*s)).collect();
+            for ((item, stats), _) in (first..).zip(&counts).zip(&wanted).filter(|(_, wanted)| **wanted) {
+                level.items.push(item);
+                level.stats.push(*stats);
+                rows[item as usize].reserve_exact(stats.rows as usize);
             }
             for (row, &code) in codes.iter().enumerate() {
-                if self.is_candidate(counts[code as usize]) {
-                    rows[(self.first[c] + code) as usize].push(row as u32);
+                if wanted[code as usize] {
+                    rows[(first + code) as usize].push(row as u32);
                 }
             }
         }
@@ -141,7 +137,14 @@ impl Search<'_> {
         stats.rows as usize >= self.least_rows && stats.error > 0.0
     }
 
-    fn next(&self, level: &Level, rows: &[Vec<u32>], best: &mut Best, counted: &mut u64) -> Level {
+    fn next(
+        &self,
+        level: &Level,
+        rows: &[Vec<u32>],
+        best: &mut Best,
+        counted: &mut u64,
+        meter: &mut ProgressMeter<'_>,
+    ) -> Level {
         let width = level.width;
         let places: HashMap<&[Item], u32, BuildHasherDefault<ItemHasher>> =
             (0..level.len()).map(|i| (level.slice(i), i as u32)).collect();
@@ -155,12 +158,13 @@ impl Search<'_> {
             let families: Vec<Family> = round
                 .par_iter()
                 .map_init(
-                    || Scratch::new(&self.first),
+                    || Scratch::new(&self.items),
                     |scratch, &parent| self.children(level, parent as usize, &places, rows, least, scratch),
                 )
                 .collect();
             for (children, looked_at) in families {
                 *counted += looked_at;
+                meter.advance(looked_at);
                 for (items, stats) in children {
                     best.offer(&items, stats, self.scorer.score(stats));
                     kept.push((items, stats));
@@ -191,7 +195,7 @@ impl Search<'_> {
     ) -> (Vec<(Vec<Item>, Stats)>, u64) {
         let items = level.slice(parent);
         let (prefix, last) = (&items[..level.width - 1], items[level.width - 1]);
-        let last_column = self.column_of(last);
+        let last_column = self.items.column_of(last);
         let stats = level.stats[parent];
         if self.scorer.bound(stats) < least {
             return (Vec::new(), 0);
@@ -204,7 +208,7 @@ impl Search<'_> {
                 break;
             }
             let item = other[level.width - 1];
-            let column = self.column_of(item);
+            let column = self.items.column_of(item);
             if column == last_column {
                 continue;
             }
@@ -238,13 +242,13 @@ impl Search<'_> {
         let mut children = Vec::new();
         for group in scratch.candidates.chunk_by(|a, b| a.0 == b.0) {
             let column = group[0].0;
-            let codes = self.columns[column];
-            let counts = &mut scratch.counts[..(self.first[column + 1] - self.first[column]) as usize];
+            let codes: &[u32] = &self.items.columns[column];
+            let counts = &mut scratch.counts[..self.items.values(column)];
             for (&row, &error) in scratch.rows.iter().zip(&scratch.errors) {
                 count(&mut counts[codes[row as usize] as usize], error);
             }
             for &(_, item) in group {
-                let stats = counts[(item - self.first[column]) as usize];
+                let stats = counts[(item - self.items.first[column]) as usize];
                 if self.is_candidate(stats) && self.scorer.bound(stats) >= least {
                     let mut child = Vec::with_capacity(items.len() + 1);
                     child.extend_from_slice(items);
@@ -252,7 +256,7 @@ impl Search<'_> {
                     children.push((child, stats));
                 }
             }
-            let nothing = Stats { rows: 0, error: 0.0, worst: 0.0 };
+            let nothing = Stats::default();
             if scratch.rows.len() < counts.len() {
                 for &row in &scratch.rows {
                     counts[codes[row as usize] as usize] = nothing;
@@ -272,8 +276,8 @@ impl Search<'_> {
             .iter()
             .filter(|&&i| i != rarest)
             .map(|&i| {
-                let column = self.column_of(i);
-                (self.columns[column], i - self.first[column])
+                let column = self.items.column_of(i);
+                (&*self.items.columns[column], i - self.items.first[column])
             })
             .collect();
         let of_rarest = rows[rarest as usize].iter().copied();
@@ -296,14 +300,9 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn new(first: &[Item]) -> Self {
-        let most = first.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0);
-        Self {
-            candidates: Vec::new(),
-            rows: Vec::new(),
-            errors: Vec::new(),
-            counts: vec![Stats { rows: 0, error: 0.0, worst: 0.0 }; most as usize],
-        }
+    fn new(items: &Items<'_>) -> Self {
+        let most = (0..items.columns.len()).map(|c| items.values(c)).max().unwrap_or(0);
+        Self { candidates: Vec::new(), rows: Vec::new(), errors: Vec::new(), counts: vec![Stats::default(); most] }
     }
 }
 

@@ -58,6 +58,17 @@ pub(in crate::validate) fn t_two_sided(t: f64, freedom: f64) -> f64 {
     beta_reg(freedom / 2.0, 0.5, freedom / (freedom + t * t))
 }
 
+/// The two-sided p-value of a difference with this standard error, where the smaller of its sides rests on `rows` rows.
+pub(in crate::validate) fn t_test(difference: f64, standard_error: f64, rows: u64) -> f64 {
+    if difference == 0.0 {
+        return 1.0;
+    }
+    if standard_error == 0.0 {
+        return 0.0;
+    }
+    t_two_sided(difference / standard_error, rows.saturating_sub(1).max(1) as f64)
+}
+
 fn t_density(t: f64, freedom: f64) -> f64 {
     let log = libm::lgamma((freedom + 1.0) / 2.0)
         - libm::lgamma(freedom / 2.0)

@@ -40,6 +40,18 @@ pub enum Method {
     Bootstrap,
 }
 
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wilson => "Wilson",
+            Self::StudentT => "Student's t",
+            Self::DeLong => "DeLong",
+            Self::Jackknife => "jackknife",
+            Self::Bootstrap => "bootstrap",
+        })
+    }
+}
+
 /// A value with its standard error and interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {

@@ -1,4 +1,4 @@
-use super::distribution::t_two_sided;
+use super::distribution::{t_test, t_two_sided};
 use super::estimate::{Estimate, Measured, t_estimate};
 
 /// The weighted mean of a stream, with what its standard error takes; batches and threads are merged.
@@ -114,6 +114,25 @@ impl Mean {
         }
         let freedom = variance * variance / (a * a / (self.rows as f64 - 1.0) + b * b / (other.rows as f64 - 1.0));
         Some(t_two_sided(difference / variance.sqrt(), freedom))
+    }
+
+    /// The two-sided p-value of a group no different from another, larger or smaller one, of independent rows: the larger
+    /// of Welch's and of a t test with the variance of the larger group. `None` as for [`welch`](Self::welch).
+    ///
+    /// The mean and the variance of a few skewed losses go together, so that Welch's test finds far too many groups with a
+    /// low mean; the second test has no such fault, and Welch's makes up for its tail where the variances differ.
+    #[must_use]
+    pub fn differs(&self, other: &Self) -> Option<f64> {
+        let welch = self.welch(other)?;
+        let (small, large) = if self.rows <= other.rows { (self, other) } else { (other, self) };
+        let of_large = large.variance_of_mean()?;
+        let spread = of_large * (1.0 + large.effective_rows() / small.effective_rows());
+        Some(welch.max(t_test(self.mean - other.mean, spread.sqrt(), small.rows)))
+    }
+
+    /// How many rows of one weight would tell as much.
+    fn effective_rows(&self) -> f64 {
+        self.weight * self.weight / self.squares[0]
     }
 
     /// The mean as an estimate with another value and standard error: a smooth function of it.

@@ -9,7 +9,7 @@ mod proportion;
 mod random;
 
 pub use bootstrap::{Bootstrap, paired};
-pub(super) use distribution::{normal_reach, normal_two_sided};
+pub(super) use distribution::{normal_reach, t_test};
 #[cfg(test)]
 pub(super) use distribution::{t_reach, t_two_sided};
 pub use estimate::{DEFAULT_LEVEL, Estimate, Interval, Measured, Method, wilson};

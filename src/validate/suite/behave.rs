@@ -68,6 +68,11 @@ impl Trial<'_> {
             };
             let mut after = Answers::default();
             after.push(&subject.model.predict_batch(&changed)?, subject.reading, classes)?;
+            if (after.predicted.len(), after.values.len()) != (base.predicted.len(), base.values.len()) {
+                return Err(Error::new(ErrorKind::WrongShape, "the change made another number of rows")
+                    .expected(base.predicted.len().max(base.values.len()))
+                    .actual(after.predicted.len().max(after.values.len())));
+            }
             if let Some(before) = &before {
                 for &i in &chosen {
                     if !failed[i] && !self.holds(before, &after, i, subject.reading.task)? {

@@ -45,7 +45,7 @@ pub(super) fn changed(
 }
 
 /// The input that holds a column, where in it, and how many columns it has.
-fn find<'s>(signature: &'s Signature, column: &str) -> Result<(&'s str, usize, usize)> {
+pub(super) fn find<'s>(signature: &'s Signature, column: &str) -> Result<(&'s str, usize, usize)> {
     for spec in signature.inputs() {
         let width = match spec.dims() {
             [_] => 1,

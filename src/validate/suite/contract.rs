@@ -4,17 +4,27 @@ use std::time::Duration;
 
 use super::file::Contract;
 use super::verdict::{CheckKind, CheckResult};
+use crate::tensor::shape_text;
 use crate::{Loader, Model, NoProgress, Result, Tensor, Tensors};
 
 /// Rows on which single predictions are compared.
 const SINGLE_ROWS: usize = 64;
 const TIMED: Duration = Duration::from_millis(300);
 
+/// What answers online.
+pub(super) enum Online<'a> {
+    Model(&'a dyn Model),
+    Closure(&'a Relation<'a>),
+}
+
+/// Tensors to tensors: a change of inputs, or inputs to answers.
+pub(super) type Relation<'a> = dyn Fn(&Tensors<'_>) -> Result<Tensors<'static>> + Sync + 'a;
+
 /// Runs the contract on some rows of the data.
 pub(super) fn run(
     contract: &Contract,
     model: &dyn Model,
-    served: Option<&dyn Model>,
+    online: Option<&Online<'_>>,
     inputs: &Tensors<'_>,
     rows: usize,
 ) -> Result<Vec<CheckResult>> {
@@ -45,11 +55,14 @@ pub(super) fn run(
         add("round_trip", outcome, "the artifact loaded again to the same answers");
     }
     if contract.offline_is_online {
-        let outcome = match served {
+        let outcome = match online {
             None => Err("no served model was given to compare with".to_string()),
-            Some(served) => {
-                let online = served.predict_batch(inputs).map_err(|e| e.to_string());
-                online.and_then(|online| agree(&answers, &online, contract.tolerance))
+            Some(online) => {
+                let answered = match online {
+                    Online::Model(served) => served.predict_batch(inputs),
+                    Online::Closure(answer) => answer(inputs),
+                };
+                answered.map_err(|e| e.to_string()).and_then(|online| agree(&answers, &online, contract.tolerance))
             }
         };
         add("offline_is_online", outcome, "the served model answered as this one");
@@ -117,23 +130,32 @@ fn agree(a: &Tensors<'_>, b: &Tensors<'_>, tolerance: f64) -> Result<(), String>
     for (name, x) in a.iter() {
         let y = b.tensor(name).map_err(|e| e.to_string())?;
         if x.dtype() != y.dtype() || x.shape() != y.shape() {
-            return Err(format!("output `{name}` has another type or shape"));
+            return Err(format!(
+                "output `{name}` is {} {} on one side and {} {} on the other",
+                x.dtype(),
+                shape_text(x.shape()),
+                y.dtype(),
+                shape_text(y.shape())
+            ));
         }
-        macro_rules! close {
-            ($p:expr, $q:expr) => {
-                $p.iter().zip($q.iter()).position(|(p, q)| {
-                    let (p, q) = (f64::from(*p), f64::from(*q));
-                    !((p - q).abs() <= tolerance || p == q || (p.is_nan() && q.is_nan()))
+        let width = x.shape().iter().skip(1).product::<usize>().max(1);
+        macro_rules! differs {
+            ($p:expr, $q:expr, |$a:ident, $b:ident| $same:expr) => {
+                $p.iter().zip($q.iter()).enumerate().find_map(|(i, ($a, $b))| {
+                    (!$same).then(|| format!("output `{name}`, row {}: {} against {}", i / width, $a, $b))
                 })
             };
         }
-        let differs = match (x, y) {
-            (Tensor::F32(p), Tensor::F32(q)) => close!(p, q),
-            (Tensor::F64(p), Tensor::F64(q)) => close!(p, q),
-            _ => (x != y).then_some(0),
+        let near = |p: f64, q: f64| (p - q).abs() <= tolerance || p == q || (p.is_nan() && q.is_nan());
+        let found = match (x, y) {
+            (Tensor::F32(p), Tensor::F32(q)) => differs!(p, q, |a, b| near(f64::from(*a), f64::from(*b))),
+            (Tensor::F64(p), Tensor::F64(q)) => differs!(p, q, |a, b| near(*a, *b)),
+            (Tensor::I64(p), Tensor::I64(q)) => differs!(p, q, |a, b| a == b),
+            (Tensor::String(p), Tensor::String(q)) => differs!(p, q, |a, b| a == b),
+            _ => (x != y).then(|| format!("output `{name}` differs")),
         };
-        if let Some(at) = differs {
-            return Err(format!("output `{name}` differs, at element {at} or behind it"));
+        if let Some(found) = found {
+            return Err(found);
         }
     }
     Ok(())

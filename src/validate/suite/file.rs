@@ -1,13 +1,10 @@
 //! A suite as a file: what a data scientist writes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
+use super::place::Source;
+use crate::validate::{Adjustment, Metric, Task};
 use serde::Deserialize;
-use toml::Spanned;
-
-use crate::validate::{Adjustment, Metric, Predicate, Task};
-use crate::{Error, ErrorKind, Result};
 
 /// What a model must do before it is released: metrics, slices, behaviours, contracts, the comparison with an incumbent.
 ///
@@ -98,17 +95,20 @@ pub struct Suite {
     /// The comparison with an incumbent.
     #[serde(default)]
     pub against: Against,
+    /// The file that it was read from, for the places of errors.
+    #[serde(skip)]
+    pub(super) source: Option<Source>,
 }
 
-fn level() -> f64 {
+pub(super) fn level() -> f64 {
     crate::validate::DEFAULT_LEVEL
 }
 
-fn alpha() -> f64 {
+pub(super) fn alpha() -> f64 {
     0.05
 }
 
-fn support() -> usize {
+pub(super) fn support() -> usize {
     30
 }
 
@@ -146,7 +146,7 @@ pub struct SliceSpec {
     pub name: Option<String>,
     /// The rows.
     #[serde(rename = "where")]
-    pub predicate: Option<Spanned<String>>,
+    pub predicate: Option<String>,
     /// A slice for each value of this column, or for each combination of values of these.
     pub by: Option<OneOrMany>,
     /// The quantile bins of a column of fractions in `by`.
@@ -154,7 +154,7 @@ pub struct SliceSpec {
     pub quantiles: usize,
 }
 
-fn quantiles() -> usize {
+pub(super) fn quantiles() -> usize {
     4
 }
 
@@ -261,7 +261,7 @@ pub struct Behaviour {
     pub class: Option<String>,
     /// Only these rows.
     #[serde(rename = "where")]
-    pub predicate: Option<Spanned<String>>,
+    pub predicate: Option<String>,
     /// The share of rows that may fail.
     #[serde(default)]
     pub max_failure_rate: f64,
@@ -328,7 +328,7 @@ pub struct Minimum {
     pub name: Option<String>,
     /// The rows.
     #[serde(rename = "where")]
-    pub predicate: Spanned<String>,
+    pub predicate: String,
     /// The share of them that may be wrong.
     #[serde(default)]
     pub max_failure_rate: f64,
@@ -371,178 +371,4 @@ pub struct Against {
     pub max_slice_worse: Option<f64>,
     /// The largest share of rows whose class changes.
     pub max_flips: Option<f64>,
-}
-
-impl Suite {
-    /// A suite without checks for data with the truth in column `label`; add to its fields.
-    #[must_use]
-    pub fn new(label: impl Into<String>) -> Self {
-        Self {
-            name: String::new(),
-            label: label.into(),
-            task: None,
-            positive: None,
-            weight: None,
-            query: None,
-            outputs: Outputs::default(),
-            level: level(),
-            alpha: alpha(),
-            adjust: Adjustment::default(),
-            min_support: support(),
-            seed: 0,
-            metric: Vec::new(),
-            slice: Vec::new(),
-            gaps: Gaps::default(),
-            fairness: Vec::new(),
-            must_pass: Vec::new(),
-            invariance: Vec::new(),
-            direction: Vec::new(),
-            metamorphic: Vec::new(),
-            minimum: Vec::new(),
-            contract: Contract::default(),
-            against: Against::default(),
-        }
-    }
-
-    /// Requires at least `bound` of `metric` on all rows (at most, of a metric of which less is better).
-    #[must_use]
-    pub fn require(mut self, metric: Metric, bound: f64) -> Self {
-        let higher = metric.higher_is_better();
-        let (at_least, at_most) = if higher { (Some(bound), None) } else { (None, Some(bound)) };
-        self.metric.push(MetricCheck { metric, at_least, at_most, surely: false });
-        self
-    }
-
-    /// Measures the rows that `predicate` takes as a slice.
-    #[must_use]
-    pub fn slice(mut self, predicate: &str) -> Self {
-        self.slice.push(SliceSpec {
-            name: None,
-            predicate: Some(Spanned::new(0..0, predicate.to_string())),
-            by: None,
-            quantiles: quantiles(),
-        });
-        self
-    }
-
-    /// Measures a slice for each combination of values of these columns.
-    #[must_use]
-    pub fn slices_by<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
-        let by = Some(OneOrMany::Many(columns.into_iter().map(Into::into).collect()));
-        self.slice.push(SliceSpec { name: None, predicate: None, by, quantiles: quantiles() });
-        self
-    }
-
-    /// Fails slices that are surely worse than the other rows by more than `gap` of any of `metrics`.
-    #[must_use]
-    pub fn max_gap(mut self, metrics: impl IntoIterator<Item = Metric>, gap: f64) -> Self {
-        self.gaps = Gaps { metrics: metrics.into_iter().collect(), max_gap: Some(gap) };
-        self
-    }
-
-    /// The suite that the TOML `text` is.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Malformed`] with line and column: no TOML, an unknown key, a wrong type, a predicate that is none;
-    /// [`ErrorKind::InvalidValue`] for a number out of range.
-    pub fn parse(text: &str) -> Result<Self> {
-        let suite: Self = toml::from_str(text).map_err(|e| {
-            let place = e.span().map_or_else(String::new, |span| format!("{}: ", place(text, span.start)));
-            Error::new(ErrorKind::Malformed, format!("{place}{}", e.message().trim()))
-        })?;
-        suite.check(Some(text))?;
-        Ok(suite)
-    }
-
-    /// The suite in the file at `path`.
-    ///
-    /// # Errors
-    /// As [`parse`](Self::parse), naming the file; [`ErrorKind::NotFound`] or [`ErrorKind::Io`] when it can't be read.
-    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|e| Error::from(e).file(path.display()))?;
-        Self::parse(&text).map_err(|e| e.file(path.display()))
-    }
-
-    /// Every predicate of the suite.
-    fn predicates(&self) -> impl Iterator<Item = &Spanned<String>> {
-        let slices = self.slice.iter().filter_map(|s| s.predicate.as_ref());
-        let behaviours = self.behaviours().filter_map(|b| b.predicate.as_ref());
-        slices.chain(behaviours).chain(self.minimum.iter().map(|m| &m.predicate))
-    }
-
-    pub(super) fn behaviours(&self) -> impl Iterator<Item = &Behaviour> {
-        self.invariance.iter().chain(&self.direction).chain(&self.metamorphic)
-    }
-
-    /// The columns of the data that the checks look at, other than through the model.
-    pub(super) fn columns(&self) -> Result<Vec<String>> {
-        let mut columns = vec![self.label.clone()];
-        columns.extend(self.weight.clone());
-        columns.extend(self.query.clone());
-        columns.extend(self.fairness.iter().map(|f| f.by.clone()));
-        columns.extend(self.slice.iter().filter_map(|s| s.by.as_ref()).flat_map(|b| b.as_slice().to_vec()));
-        for predicate in self.predicates() {
-            columns.extend(Predicate::parse(predicate.get_ref())?.columns().into_iter().map(String::from));
-        }
-        columns.sort_unstable();
-        columns.dedup();
-        Ok(columns)
-    }
-
-    /// Holds the suite against what serde can't say.
-    pub(super) fn check(&self, text: Option<&str>) -> Result<()> {
-        let share = |name: &str, x: f64| {
-            if x > 0.0 && x < 1.0 {
-                return Ok(());
-            }
-            Err(Error::new(ErrorKind::InvalidValue, format!("`{name}` must lie between 0 and 1")).actual(x))
-        };
-        share("level", self.level)?;
-        share("alpha", self.alpha)?;
-        let located = |at: usize, e: Error| match text {
-            Some(text) => e.within(place(text, at)),
-            None => e,
-        };
-        for predicate in self.predicates() {
-            Predicate::parse(predicate.get_ref()).map_err(|e| located(predicate.span().start, e))?;
-        }
-        let wrong = |what: &str| Err(Error::new(ErrorKind::InvalidArgument, what));
-        for slice in &self.slice {
-            if slice.predicate.is_some() == slice.by.is_some() {
-                return wrong("a `[[slice]]` has either `where` or `by`");
-            }
-        }
-        for behaviour in self.behaviours() {
-            if behaviour.change.is_empty() {
-                return wrong("a behaviour has at least one `change`");
-            }
-            for change in &behaviour.change {
-                let ways =
-                    [change.to.is_some(), change.add.is_some(), change.multiply.is_some(), change.range.is_some()];
-                if ways.iter().filter(|w| **w).count() != 1 {
-                    return Err(Error::new(
-                        ErrorKind::InvalidArgument,
-                        "a change has one of `to`, `add`, `multiply` and `range`",
-                    )
-                    .column(&change.column));
-                }
-            }
-        }
-        if self.direction.iter().any(|b| !matches!(b.expect, Some(e) if e != Expect::Same && e != Expect::Different)) {
-            return wrong("a `[[direction]]` says what it expects: `up`, `down`, `not_up` or `not_down`");
-        }
-        if self.must_pass.iter().any(|m| m.input.is_empty() == m.row.is_empty()) {
-            return wrong("a `[[must_pass]]` has either `input` or `row`");
-        }
-        Ok(())
-    }
-}
-
-/// The line and column of byte `at`, counted from 1.
-pub(super) fn place(text: &str, at: usize) -> String {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
-    format!("line {line}, column {column}")
 }

@@ -4,16 +4,14 @@ use rayon::prelude::*;
 
 use super::behave::{EXAMPLES, failure_text, shown};
 use super::file::{Fairness, MetricCheck, SliceSpec, Suite};
+use super::place::steps;
 use super::verdict::{
-    CheckKind, CheckResult, Comparison, Example, FairnessReport, MetricReport, Report, SliceComparison, SliceMetric,
-    SliceReport, Verdict,
+    CheckKind, CheckResult, Example, FairnessReport, MetricReport, Report, SliceMetric, SliceReport, Verdict,
 };
 use crate::table::{Column, Columns};
 use crate::validate::evaluate::{Answers, Classes, Evaluation, Reading, Rows, Truth};
 use crate::validate::stats::normal_reach;
-use crate::validate::{
-    Bootstrap, CodedColumn, Interval, Mask, Mean, Metric, Predicate, Ranked, Task, adjust, mcnemar, paired,
-};
+use crate::validate::{CodedColumn, Interval, Mask, Metric, Ranked, Task, adjust};
 use crate::{Error, ErrorKind, Model, Result};
 
 /// The most slices that a suite may make.
@@ -84,6 +82,8 @@ impl Judge<'_> {
             suite: suite.name.clone(),
             model: format!("{} model, backend {}", description.format, description.backend),
             rows: self.truth.rows as u64,
+            alpha: suite.alpha,
+            max_gap: suite.gaps.max_gap,
             task,
             verdict: Verdict { pass: reasons.is_empty(), reasons, evidence: results },
             metrics,
@@ -118,11 +118,10 @@ impl Judge<'_> {
 
     fn slices(&self) -> Result<Vec<(String, Mask)>> {
         let mut slices = Vec::new();
-        for spec in &self.suite.slice {
+        for (i, spec) in self.suite.slice.iter().enumerate() {
             if let Some(predicate) = &spec.predicate {
-                let predicate = Predicate::parse(predicate.get_ref())?;
-                let name = spec.name.clone().unwrap_or_else(|| predicate.text().to_string());
-                slices.push((name, predicate.rows(self.columns)?));
+                let name = spec.name.clone().unwrap_or_else(|| predicate.clone());
+                slices.push((name, self.suite.rows(steps!["slice", i], predicate, self.columns)?));
             } else {
                 self.crossed(spec, &mut slices)?;
             }
@@ -157,11 +156,8 @@ impl Judge<'_> {
             }
         }
         for codes in seen {
-            let parts: Vec<String> = coded
-                .iter()
-                .zip(&codes)
-                .map(|(c, &code)| format!("{} = {}", c.name, c.values[code as usize]))
-                .collect();
+            let parts: Vec<String> =
+                coded.iter().zip(&codes).map(|(c, &code)| c.values[code as usize].of_column(&c.name)).collect();
             let name = match &spec.name {
                 Some(name) => format!("{name}: {}", parts.join(", ")),
                 None => parts.join(", "),
@@ -319,110 +315,19 @@ impl Judge<'_> {
 
     fn minimum(&self, evaluation: &Evaluation<'_>) -> Result<Vec<CheckResult>> {
         let mut results = Vec::new();
-        for spec in &self.suite.minimum {
-            let predicate = Predicate::parse(spec.predicate.get_ref())?;
-            let mask = predicate.rows(self.columns)?;
+        for (i, spec) in self.suite.minimum.iter().enumerate() {
+            let mask = self.suite.rows(steps!["minimum", i], &spec.predicate, self.columns)?;
             let wrong: Vec<usize> =
                 (0..self.truth.rows).filter(|&row| mask.get(row) && evaluation.loss(row) > spec.tolerance).collect();
             let tried = mask.count() as u64;
             let pass = wrong.len() as f64 <= spec.max_failure_rate * tried as f64;
             let message = failure_text(wrong.len() as u64, tried, spec.max_failure_rate, self.suite.level);
-            let name = spec.name.clone().unwrap_or_else(|| predicate.text().to_string());
+            let name = spec.name.clone().unwrap_or_else(|| spec.predicate.clone());
             let examples =
                 if pass { Vec::new() } else { wrong.iter().take(EXAMPLES).map(|&r| self.example(r)).collect() };
             results.push(CheckResult::new(CheckKind::Minimum, name, pass, message).with_examples(examples));
         }
         Ok(results)
-    }
-
-    fn against(&self, slices: &[(String, Mask)], results: &mut Vec<CheckResult>) -> Result<Option<Comparison>> {
-        let Some(incumbent) = self.incumbent else {
-            return Ok(None);
-        };
-        let (suite, rules, rows) = (self.suite, &self.suite.against, self.truth.rows);
-        let task = self.reading.task;
-        let new = Evaluation::new(self.truth, self.answers, self.classes, task, None, &[])?;
-        let old = Evaluation::new(self.truth, incumbent, self.classes, task, None, &[])?;
-        let differences: Vec<f64> = (0..rows).map(|row| new.loss(row) - old.loss(row)).collect();
-        let weights = self.truth.weights.as_deref();
-        let mean = paired(&differences, weights);
-        let worse_by = mean.value().unwrap_or(0.0);
-        let interval = Bootstrap::default().seed(suite.seed).level(suite.level).mean(&differences, weights);
-        let p_value = if task == Task::Classification && weights.is_none() {
-            let count = |sign: f64| differences.iter().filter(|d| **d == sign).count() as u64;
-            Some(mcnemar(count(-1.0), count(1.0)))
-        } else {
-            mean.differs_from_zero()
-        };
-        let flipped: Vec<u64> = if task == Task::Classification {
-            (0..rows).filter(|&r| self.answers.predicted[r] != incumbent.predicted[r]).map(|r| r as u64).collect()
-        } else {
-            Vec::new()
-        };
-        let flips = (task == Task::Classification).then(|| flipped.len() as f64 / rows.max(1) as f64);
-        let loss = if task == Task::Classification { "error rate" } else { "mean absolute error" };
-        if let Some(allowed) = rules.max_worse {
-            let p = surely_above(&mean, allowed);
-            let pass = !(worse_by > allowed && p <= suite.alpha);
-            let message =
-                format!("the {loss} is {worse_by:+.4} against the incumbent's, p {p:.2e}; {allowed} is allowed");
-            results.push(CheckResult::new(CheckKind::Against, "max_worse", pass, message));
-        }
-        if let (Some(allowed), Some(flips)) = (rules.max_flips, flips) {
-            let message =
-                format!("{:.2} % of the rows changed their class; {:.2} % may", 100.0 * flips, 100.0 * allowed);
-            let example = |&row: &u64| Example {
-                row: Some(row),
-                expected: shown(incumbent, row as usize, None, self.classes),
-                actual: shown(self.answers, row as usize, None, self.classes),
-            };
-            let examples =
-                if flips > allowed { flipped.iter().take(EXAMPLES).map(example).collect() } else { Vec::new() };
-            results.push(
-                CheckResult::new(CheckKind::Against, "max_flips", flips <= allowed, message).with_examples(examples),
-            );
-        }
-        let allowed = rules.max_slice_worse.unwrap_or(0.0);
-        let mut compared: Vec<(SliceComparison, Mean)> = Vec::new();
-        for (name, mask) in slices.iter().filter(|(_, m)| m.count() >= suite.min_support) {
-            let mut mean = Mean::new();
-            for row in (0..rows).filter(|&r| mask.get(r)) {
-                mean.add_weighted(differences[row], self.truth.weight(row));
-            }
-            let worse_by = mean.value().unwrap_or(0.0);
-            compared.push((
-                SliceComparison { name: name.clone(), rows: mask.count() as u64, worse_by, p_adjusted: 1.0 },
-                mean,
-            ));
-        }
-        let p_values: Vec<f64> = compared.iter().map(|(_, mean)| surely_above(mean, allowed)).collect();
-        for ((slice, _), p) in compared.iter_mut().zip(adjust(&p_values, suite.adjust)) {
-            slice.p_adjusted = p;
-            if rules.max_slice_worse.is_some() {
-                let pass = !(slice.worse_by > allowed && p <= suite.alpha);
-                let message = format!(
-                    "the {loss} on {} rows is {:+.4} against the incumbent's, adjusted p {p:.2e}; {allowed} is allowed",
-                    slice.rows, slice.worse_by
-                );
-                results.push(CheckResult::new(CheckKind::Against, slice.name.clone(), pass, message));
-            }
-        }
-        Ok(Some(Comparison {
-            worse_by,
-            interval,
-            p_value,
-            flips,
-            flipped_rows: flipped.into_iter().take(100).collect(),
-            slices: compared.into_iter().map(|(slice, _)| slice).collect(),
-        }))
-    }
-}
-
-/// The one-sided p-value of a mean that is no larger than `bound`.
-fn surely_above(mean: &Mean, bound: f64) -> f64 {
-    match (mean.value(), mean.above(bound)) {
-        (Some(_), Some(p)) => p,
-        _ => 1.0,
     }
 }
 

@@ -1,10 +1,15 @@
 //! Suites: what a model must do, run on data, and what was found.
 
 mod behave;
+mod build;
 mod change;
+mod compare;
 mod contract;
 mod file;
 mod judge;
+mod labels;
+mod place;
+mod read;
 mod run;
 #[cfg(test)]
 mod tests;

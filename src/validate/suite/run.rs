@@ -1,18 +1,21 @@
 use std::path::Path;
 
 use super::behave::{Subject, Transform, Trial, shown};
+use super::change::find;
+use super::contract::{Online, Relation};
 use super::file::{Behaviour, Expect, Suite, Value};
 use super::judge::Judge;
+use super::labels::{Labels, number_of, text_of};
+use super::place::{Step, steps};
 use super::verdict::{CheckKind, CheckResult, Example, Report};
-use crate::table::{CellValue, Column, Columns, DEFAULT_BATCH, TableOptions, TableReader};
+use crate::table::arrow::Batches;
+use crate::table::{Column, Columns, DEFAULT_BATCH, TableOptions, TableReader};
+use crate::validate::Task;
 use crate::validate::evaluate::{Answers, Classes, Reading, Truth, Wanted, checked_weights};
-use crate::validate::{Predicate, Task};
 use crate::{Error, ErrorKind, Model, Progress, ProgressMeter, Result, Signature, Tensors};
 
 /// The rows on which contracts are tried.
 const CONTRACT_ROWS: usize = 256;
-
-type Relation<'a> = dyn Fn(&Tensors<'_>) -> Result<Tensors<'static>> + Sync + 'a;
 
 /// A suite about to be run on a model.
 ///
@@ -30,7 +33,7 @@ pub struct SuiteRun<'a> {
     suite: &'a Suite,
     model: &'a dyn Model,
     incumbent: Option<&'a dyn Model>,
-    served: Option<&'a dyn Model>,
+    online: Option<Online<'a>>,
     relations: Vec<(String, Expect, Option<f64>, &'a Relation<'a>)>,
     progress: &'a dyn Progress,
 }
@@ -49,7 +52,7 @@ impl Suite {
             suite: self,
             model,
             incumbent: None,
-            served: None,
+            online: None,
             relations: Vec::new(),
             progress: &crate::NoProgress,
         }
@@ -67,7 +70,14 @@ impl<'a> SuiteRun<'a> {
     /// Gives the served model for the contract that offline and online agree.
     #[must_use]
     pub fn served(mut self, served: &'a dyn Model) -> Self {
-        self.served = Some(served);
+        self.online = Some(Online::Model(served));
+        self
+    }
+
+    /// The same where what serves the model is no [`Model`] but a call: inputs to answers under the model's names.
+    #[must_use]
+    pub fn served_by(mut self, answer: &'a Relation<'a>) -> Self {
+        self.online = Some(Online::Closure(answer));
         self
     }
 
@@ -95,11 +105,24 @@ impl<'a> SuiteRun<'a> {
         let path = path.as_ref();
         let wanted = self.suite.columns()?;
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-        let columns = Columns::read(path, Some(&wanted), &TableOptions::default())?;
+        let columns = Columns::read(path, Some(&wanted), &TableOptions::default()).map_err(|e| self.at_column(e))?;
         let options = TableOptions::default().extra_columns(true);
         let mut reader = TableReader::open_with(path, self.model.signature(), &options)?;
         let mut next = |rows: usize| reader.next_batch(rows);
         self.run(&columns, &mut next)
+    }
+
+    /// Runs the suite on record batches that the host holds: the model's columns are taken a batch at a time, of the others
+    /// those that the suite looks at.
+    ///
+    /// # Errors
+    /// Those of [`Batches::columns`] and [`Batches::inputs`]; else as [`on`](Self::on).
+    pub fn on_batches(&self, batches: &Batches) -> Result<Report> {
+        let wanted = self.suite.columns()?;
+        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let columns = batches.columns(Some(&wanted)).map_err(|e| self.at_column(e))?;
+        let mut inputs = batches.inputs(self.model.signature(), &TableOptions::default().extra_columns(true))?;
+        self.run(&columns, &mut |rows| inputs.next_batch(rows))
     }
 
     /// Runs the suite on arrays: the inputs of the model, and the columns that the suite looks at.
@@ -134,13 +157,24 @@ impl<'a> SuiteRun<'a> {
         self.run(columns, &mut next)
     }
 
+    /// The error for a column that the suite names and the data lack, at its place in the suite.
+    fn at_column(&self, e: Error) -> Error {
+        match (e.kind(), e.column_name()) {
+            (ErrorKind::NotFound, Some(column)) => self.suite.lacks(column, e.actual_text().unwrap_or("")),
+            _ => e,
+        }
+    }
+
     fn run(
         &self,
         columns: &Columns,
         next: &mut dyn FnMut(usize) -> Result<Option<Tensors<'static>>>,
     ) -> Result<Report> {
         let suite = self.suite;
-        suite.check(None)?;
+        suite.check()?;
+        for (_, name) in suite.named_columns() {
+            columns.column(name).map_err(|e| self.at_column(e))?;
+        }
         let signature = self.model.signature();
         if let Some(incumbent) = self.incumbent {
             same_inputs(signature, incumbent.signature())?;
@@ -180,7 +214,7 @@ impl<'a> SuiteRun<'a> {
             if first == 0 && rows > 0 {
                 let few = few_rows(&inputs, signature, rows.min(CONTRACT_ROWS))?;
                 let count = rows.min(CONTRACT_ROWS);
-                checks.extend(super::contract::run(&suite.contract, self.model, self.served, &few, count)?);
+                checks.extend(super::contract::run(&suite.contract, self.model, self.online.as_ref(), &few, count)?);
             }
             if let Some((model, reading)) = &others {
                 incumbent.push(&model.predict_batch(&inputs)?, reading, &mut classes)?;
@@ -258,9 +292,10 @@ impl<'a> SuiteRun<'a> {
     fn positive(&self, reading: &Reading, classes: &Classes) -> Result<Option<u32>> {
         match &self.suite.positive {
             Some(name) if reading.task == Task::Classification => classes.find(name).map(Some).ok_or_else(|| {
-                Error::new(ErrorKind::InvalidArgument, "neither the labels nor the model have the `positive` class")
-                    .expected(classes.names.join(", "))
-                    .actual(name)
+                let what = "neither the labels nor the model have the `positive` class";
+                let error =
+                    Error::new(ErrorKind::InvalidArgument, what).expected(classes.names.join(", ")).actual(name);
+                self.suite.located(&steps!["positive"], error)
             }),
             // The later of two classes, in the order of the model where it has one.
             _ if classes.names.len() == 2 => Ok(match reading.classes.last() {
@@ -279,11 +314,6 @@ impl<'a> SuiteRun<'a> {
         positive: Option<u32>,
     ) -> Result<Vec<Trial<'s>>> {
         let suite = self.suite;
-        let kinds = [
-            (CheckKind::Invariance, &suite.invariance),
-            (CheckKind::Direction, &suite.direction),
-            (CheckKind::Metamorphic, &suite.metamorphic),
-        ];
         let mut trials = Vec::new();
         let blank = |kind, name: String, transform: Transform<'s>, expect| Trial {
             kind,
@@ -299,25 +329,30 @@ impl<'a> SuiteRun<'a> {
             failed: 0,
             examples: Vec::new(),
         };
-        for (kind, behaviours) in kinds {
-            for behaviour in behaviours {
-                let name = behaviour.name.clone().unwrap_or_else(|| described(behaviour));
-                let expect = behaviour.expect.unwrap_or(Expect::Same);
-                let mut trial = blank(kind, name, Transform::Changes(behaviour), expect);
-                trial.tolerance = behaviour.tolerance;
-                trial.max_failure_rate = behaviour.max_failure_rate;
-                if let Some(class) = &behaviour.class {
-                    trial.class = Some(classes.find(class).ok_or_else(|| {
-                        Error::new(ErrorKind::InvalidArgument, "a behaviour names a class that is not there")
-                            .expected(classes.names.join(", "))
-                            .actual(class)
-                    })?);
-                }
-                if let Some(predicate) = &behaviour.predicate {
-                    trial.rows = Some(Predicate::parse(predicate.get_ref())?.rows(columns)?);
-                }
-                trials.push(trial);
+        for (kind, mut path, behaviour) in suite.behaviours() {
+            let name = behaviour.name.clone().unwrap_or_else(|| described(behaviour));
+            let expect = behaviour.expect.unwrap_or(Expect::Same);
+            let mut trial = blank(kind, name, Transform::Changes(behaviour), expect);
+            trial.tolerance = behaviour.tolerance;
+            trial.max_failure_rate = behaviour.max_failure_rate;
+            for (i, change) in behaviour.change.iter().enumerate() {
+                find(self.model.signature(), &change.column).map_err(|e| {
+                    let mut path = path.clone();
+                    path.extend(steps!["change", i, "column"]);
+                    suite.located(&path, e)
+                })?;
             }
+            if let Some(predicate) = &behaviour.predicate {
+                trial.rows = Some(suite.rows(path.clone(), predicate, columns)?);
+            }
+            if let Some(class) = &behaviour.class {
+                trial.class = Some(classes.find(class).ok_or_else(|| {
+                    path.push(Step::Key("class"));
+                    let error = Error::new(ErrorKind::InvalidArgument, "a behaviour names a class that is not there");
+                    suite.located(&path, error.expected(classes.names.join(", ")).actual(class))
+                })?);
+            }
+            trials.push(trial);
         }
         for (name, expect, tolerance, change) in &self.relations {
             let mut trial = blank(CheckKind::Metamorphic, name.clone(), Transform::Closure(*change), *expect);
@@ -332,7 +367,7 @@ impl<'a> SuiteRun<'a> {
         for (i, example) in self.suite.must_pass.iter().enumerate() {
             let name = example.name.clone().unwrap_or_else(|| format!("example {}", i + 1));
             let inputs =
-                one_row(self.model.signature(), example).map_err(|e| e.within(format_args!("must_pass `{name}`")))?;
+                one_row(self.model.signature(), example).map_err(|e| self.suite.located(&steps!["must_pass", i], e))?;
             let mut answers = Answers::default();
             answers.push(&self.model.predict_batch(&inputs)?, reading, classes)?;
             let pass = match (reading.task, &example.expect) {
@@ -344,9 +379,8 @@ impl<'a> SuiteRun<'a> {
                         Value::Int(i) => *i as f64,
                         Value::Float(x) => *x,
                         other => {
-                            return Err(Error::new(ErrorKind::WrongType, "the model predicts numbers; expect one")
-                                .actual(other)
-                                .within(format_args!("must_pass `{name}`")));
+                            let error = Error::new(ErrorKind::WrongType, "the model predicts numbers; expect one");
+                            return Err(self.suite.located(&steps!["must_pass", i, "expect"], error.actual(other)));
                         }
                     };
                     answers.values.first().is_some_and(|v| (v - expected).abs() <= example.tolerance)
@@ -423,62 +457,4 @@ fn same_inputs(new: &Signature, incumbent: &Signature) -> Result<()> {
     )
     .expected(shown(new))
     .actual(shown(incumbent)))
-}
-
-/// The different labels of a data set.
-struct Labels {
-    /// In order: numbers by value, text by the alphabet.
-    different: Vec<String>,
-    /// Whether they are numbers with fractions, which are no classes.
-    fractional: bool,
-}
-
-impl Labels {
-    fn of(column: &Column, name: &str) -> Result<Self> {
-        if let Some(row) = (0..column.len()).find(|&row| column.cell(row) == CellValue::Missing) {
-            return Err(Error::new(
-                ErrorKind::InvalidValue,
-                "a label is missing or NaN; drop the row or fill it; data rows count from 0",
-            )
-            .column(name)
-            .row(row as u64));
-        }
-        Ok(match column {
-            Column::Text { values, .. } => {
-                let mut different = values.clone();
-                different.sort();
-                Self { different, fractional: false }
-            }
-            Column::Int(cells) => {
-                let mut cells = cells.clone();
-                cells.sort_unstable();
-                cells.dedup();
-                Self { different: cells.iter().map(ToString::to_string).collect(), fractional: false }
-            }
-            Column::Float(cells) => {
-                let fractional = cells.iter().any(|x| x.fract() != 0.0);
-                let mut cells = if fractional { Vec::new() } else { cells.clone() };
-                cells.sort_unstable_by(f64::total_cmp);
-                cells.dedup();
-                Self { different: cells.iter().map(ToString::to_string).collect(), fractional }
-            }
-        })
-    }
-}
-
-fn text_of(cell: CellValue<'_>) -> std::borrow::Cow<'_, str> {
-    match cell {
-        CellValue::Text(text) => text.into(),
-        CellValue::Int(i) => i.to_string().into(),
-        CellValue::Float(x) => x.to_string().into(),
-        CellValue::Missing => "".into(),
-    }
-}
-
-fn number_of(cell: CellValue<'_>) -> f64 {
-    match cell {
-        CellValue::Int(i) => i as f64,
-        CellValue::Float(x) => x,
-        CellValue::Text(_) | CellValue::Missing => f64::NAN,
-    }
 }

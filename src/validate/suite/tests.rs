@@ -3,7 +3,7 @@ use crate::ndarray::{Array2, array};
 use crate::table::{Column, Columns};
 use crate::validate::stats::Random;
 use crate::validate::{Metric, Task};
-use crate::{ErrorKind, LinearModel, Link, Tensors, tensors};
+use crate::{ErrorKind, LinearModel, Link, Model, Tensors, tensors};
 
 const ROWS: usize = 2000;
 
@@ -192,20 +192,36 @@ fn a_suite_of_numbers() {
 
 #[test]
 fn bad_suites_are_refused_with_their_place() {
-    for (text, message) in [
-        ("label = 'y'\nlevels = 3", "line 2, column 1"),
-        ("label = 3", "line 1"),
-        ("name = 'x'", "label"),
-        ("label = 'y'\n[[metric]]\nmetric = 'acuracy'", "no metric has this name"),
-        ("label = 'y'\n[[slice]]\nname = 'a'", "either `where` or `by`"),
-        ("label = 'y'\n\n[[slice]]\nwhere = 'a <'", "line 4, column 9"),
-        ("label = 'y'\nlevel = 1.5", "between 0 and 1"),
-        ("label = 'y'\n[[invariance]]\nchange = [{ column = 'a' }]", "one of `to`"),
-        ("label = 'y'\n[[direction]]\nchange = [{ column = 'a', add = 1 }]", "says what it expects"),
+    for (text, place, message) in [
+        ("label = 'y'\nlevels = 3", "line 2, column 1", "levels"),
+        ("label = 3", "line 1, column 9", "string"),
+        ("name = 'x'", "line 1", "label"),
+        ("label = 'y'\n[[metric]]\nmetric = 'acuracy'", "line 3", "no metric has this name"),
+        ("label = 'y'\n[[slice]]\nname = 'a'", "line 2, column 1", "either `where` or `by`"),
+        ("label = 'y'\n[[slice]]\nby = []", "line 3, column 6", "at least one column"),
+        ("label = 'y'\n\n[[slice]]\nwhere = 'a <'", "line 4, column 9", "character"),
+        ("label = 'y'\nlevel = 1.5", "line 2, column 9", "between 0 and 1"),
+        ("label = 'y'\n[gaps]\nmax_gap = -1.0", "line 3, column 11", "0 or more"),
+        ("label = 'y'\n[[minimum]]\nwhere = 'a == 1'\nmax_failure_rate = 2.0", "line 4, column 20", "share"),
+        ("label = 'y'\n[[invariance]]\nchange = [{ column = 'a' }]", "line 3, column 11", "one of `to`"),
+        ("label = 'y'\n[[invariance]]\nchange = []", "line 3, column 10", "at least one"),
+        (
+            "label = 'y'\n[[direction]]\nchange = [{ column = 'a', add = 1 }]",
+            "line 2, column 1",
+            "says what it expects",
+        ),
+        (
+            "label = 'y'\n[[direction]]\nexpect = 'up'\nchange = [{ column = 'a', range = [0, 1], steps = 1_000_000_000 }]",
+            "line 4, column 53",
+            "steps",
+        ),
+        ("label = 'y'\n[contract]\nlatency_batch = 9_999_999_999", "line 3, column 17", "batches"),
+        ("label = 'y'\n[[must_pass]]\nexpect = 1", "line 2, column 1", "either `input` or `row`"),
     ] {
         let error = Suite::parse(text).unwrap_err().to_string();
-        assert!(error.contains(message), "{text}: {error}");
+        assert!(error.contains(message) && error.contains(place), "{text}: {error}");
     }
+    assert_eq!(Suite::read("no such file.toml").unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]
@@ -213,10 +229,36 @@ fn bad_data_are_refused() {
     let (model, inputs, columns) = data();
     let run = |text: &str, columns: &Columns| Suite::parse(text).unwrap().test(&model).on(&inputs, columns).map(|_| ());
     assert_eq!(run("label = 'none'", &columns).unwrap_err().kind(), ErrorKind::NotFound);
-    let error = run("label = 'label'\n[[slice]]\nwhere = 'town == 1'", &columns).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    let error = run("label = 'label'\n[[slice]]\nwhere = 'country < 1'", &columns).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::WrongType);
+    for (text, kind, place) in [
+        ("label = 'none'", ErrorKind::NotFound, "line 1, column 9"),
+        ("label = 'label'\nweight = 'none'", ErrorKind::NotFound, "line 2, column 10"),
+        ("label = 'label'\npositive = 'perhaps'", ErrorKind::InvalidArgument, "line 2, column 12"),
+        ("label = 'label'\n[[slice]]\nby = ['age', 'town']", ErrorKind::NotFound, "line 3, column 14"),
+        ("label = 'label'\n[[slice]]\nwhere = 'age > 1 and town == 1'", ErrorKind::NotFound, "line 3, column 9"),
+        ("label = 'label'\n[[slice]]\nwhere = 'country < 1'", ErrorKind::WrongType, "line 3, column 9"),
+        ("label = 'label'\n[[minimum]]\nwhere = 'age == \"x\"'", ErrorKind::WrongType, "line 3, column 9"),
+        ("label = 'label'\n[[fairness]]\nmetric = 'accuracy'\nby = 'town'", ErrorKind::NotFound, "line 4, column 6"),
+        (
+            "label = 'label'\n[[must_pass]]\ninput = { a = 1 }\nexpect = 'no'",
+            ErrorKind::MissingInput,
+            "line 2, column 1",
+        ),
+        (
+            "label = 'label'\n[[invariance]]\nclass = 'x'\nchange = [{ column = 'income', add = 1 }]",
+            ErrorKind::InvalidArgument,
+            "line 3, column 9",
+        ),
+    ] {
+        let error = run(text, &columns).unwrap_err();
+        assert_eq!(error.kind(), kind, "{text}: {error}");
+        assert!(error.to_string().starts_with(place), "{text}: {error}");
+    }
+    let error = run("label = 'label'\n[[slice]]\nwhere = 'age > 1 and town == 1'", &columns).unwrap_err().to_string();
+    assert!(error.contains("at character 13") && error.contains("`town`"), "{error}");
+    let fewer = |t: &Tensors<'_>| t.iter().map(|(name, x)| Ok((name.clone(), x.rows(0..1)?.into_owned()))).collect();
+    let suite = Suite::new("label");
+    let error = suite.test(&model).metamorphic("fewer", Expect::Same, None, &fewer).on(&inputs, &columns).unwrap_err();
+    assert!(error.to_string().contains("another number of rows"), "{error}");
     let mut short = Columns::new();
     short.push("label", Column::text(["yes", "no"])).unwrap();
     assert_eq!(run("label = 'label'", &short).unwrap_err().kind(), ErrorKind::WrongShape);
@@ -229,6 +271,7 @@ fn bad_data_are_refused() {
     assert!(run("label = 'label'\nweight = 'w'", &weighted).unwrap_err().to_string().contains("sum to 0"));
     let error = run("label = 'label'\n[[invariance]]\nchange = [{ column = 'b', to = 1 }]", &columns).unwrap_err();
     assert_eq!((error.kind(), error.column_name()), (ErrorKind::NotFound, Some("b")));
+    assert!(error.to_string().starts_with("line 3, column 22"), "{error}");
     let other = LinearModel::new(array![[1.0]], array![0.0], Link::Logistic).unwrap();
     let suite = Suite::new("label");
     let error = suite.test(&model).against(&other).on(&inputs, &columns).unwrap_err();
@@ -239,4 +282,58 @@ fn bad_data_are_refused() {
     let report = Suite::new("label").require(Metric::RocAuc, 0.5).test(&model).on(&inputs, &single).unwrap();
     assert!(!report.passed());
     assert!(report.metrics[0].value.reason().unwrap().contains("positive class"));
+}
+
+#[test]
+fn contracts_hold_the_served_model_and_the_budget() {
+    let (model, inputs, columns) = data();
+    let mut suite = Suite::new("label");
+    suite.contract.offline_is_online = true;
+    suite.contract.max_bytes = Some(1_000_000);
+    suite.contract.max_ns_per_row = Some(1e9);
+    let served = suite.test(&model).served(&model).on(&inputs, &columns).unwrap();
+    assert!(served.passed(), "{:?}", served.verdict.reasons);
+    let same = |t: &Tensors<'_>| model.predict_batch(t);
+    assert!(suite.test(&model).served_by(&same).on(&inputs, &columns).unwrap().passed());
+    let shifted = LinearModel::new(array![[4.0], [0.0]], array![0.1], Link::Logistic)
+        .unwrap()
+        .feature_names(["income", "name"])
+        .unwrap()
+        .class_names(["no", "yes"])
+        .unwrap();
+    let other = |t: &Tensors<'_>| shifted.predict_batch(t);
+    let report = suite.test(&model).served_by(&other).on(&inputs, &columns).unwrap();
+    let found = check(&report, CheckKind::Contract, "offline_is_online");
+    assert!(!found.pass && found.message.contains("row 61: no against yes"), "{found:?}");
+    let alone = suite.test(&model).on(&inputs, &columns).unwrap();
+    assert!(!check(&alone, CheckKind::Contract, "offline_is_online").pass);
+    suite.contract = Contract { max_bytes: Some(0), max_ns_per_row: Some(1e-3), ..Contract::default() };
+    let report = suite.test(&model).on(&inputs, &columns).unwrap();
+    assert!(!check(&report, CheckKind::Contract, "max_bytes").pass);
+    assert!(!check(&report, CheckKind::Contract, "max_ns_per_row").pass);
+}
+
+#[test]
+fn the_incumbent_is_compared_on_every_slice_and_every_flip_is_listed() {
+    let (model, inputs, columns) = data();
+    let half = LinearModel::new(array![[4.0], [0.0]], array![1.0], Link::Logistic)
+        .unwrap()
+        .feature_names(["income", "name"])
+        .unwrap()
+        .class_names(["no", "yes"])
+        .unwrap();
+    let mut suite = Suite::new("label").slices_by(["country"]);
+    suite.against.max_slice_worse = Some(0.0);
+    let report = suite.test(&half).against(&model).on(&inputs, &columns).unwrap();
+    let against = report.against.as_ref().unwrap();
+    assert_eq!(against.flipped_rows.len() as f64, against.flips.unwrap() * ROWS as f64);
+    assert!(against.flipped_rows.len() > 100 && against.flipped_rows.is_sorted());
+    for slice in &against.slices {
+        let interval = slice.interval.unwrap();
+        assert!(interval.low <= slice.worse_by && slice.worse_by <= interval.high);
+        assert!(slice.flips.unwrap() > 0.0 && slice.p_value.is_some());
+    }
+    // Both models guess on FR, so only DE is worse.
+    assert!(check(&report, CheckKind::Against, "country = FR").pass);
+    assert!(!check(&report, CheckKind::Against, "country = DE").pass);
 }

@@ -166,10 +166,9 @@ pub struct Comparison {
     pub p_value: Option<f64>,
     /// The share of rows whose class changed.
     pub flips: Option<f64>,
-    /// Rows whose class changed, a few of them.
+    /// The rows whose class changed, counted from 0.
     pub flipped_rows: Vec<u64>,
-    /// The slices: name, rows, mean loss less the incumbent's, and the adjusted p-value of being worse by more than
-    /// `max_slice_worse`.
+    /// The slices with enough rows.
     pub slices: Vec<SliceComparison>,
 }
 
@@ -183,8 +182,14 @@ pub struct SliceComparison {
     pub rows: u64,
     /// The mean loss less the incumbent's.
     pub worse_by: f64,
-    /// The adjusted one-sided p-value of being worse by no more than is allowed.
+    /// Its interval, by a seeded paired bootstrap.
+    pub interval: Option<Interval>,
+    /// McNemar's p-value of equal error rates, or that of the paired t test; not adjusted.
+    pub p_value: Option<f64>,
+    /// The one-sided p-value of being worse by at most `max_slice_worse`, adjusted for the number of slices.
     pub p_adjusted: f64,
+    /// The share of its rows whose class changed.
+    pub flips: Option<f64>,
 }
 
 /// Everything that a suite found.
@@ -197,6 +202,11 @@ pub struct Report {
     pub model: String,
     /// The rows of the data.
     pub rows: u64,
+    /// The error rate at which a difference counts.
+    pub alpha: f64,
+    /// How much worse than the others a slice may be, where the suite says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_gap: Option<f64>,
     /// What the model predicts.
     pub task: Task,
     /// The verdict.

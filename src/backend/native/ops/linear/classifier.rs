@@ -6,10 +6,10 @@ use super::dense::Dense;
 use super::regressor::{coefficients, rows};
 use crate::Result;
 use crate::backend::native::node::Node;
-use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
+use crate::backend::native::op::{Args, Elements, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
 use crate::backend::native::ops::post::{PostTransform, logistic, probit};
-use crate::backend::native::value::Value;
+use crate::backend::native::value::{Data, Item, Value};
 
 pub(super) const GROUP: Group = &[("LinearClassifier", build)];
 
@@ -40,17 +40,17 @@ impl Labels {
 
     /// The labels of the classes `winners`, counted in the list; past its end stand the classes that a lone label
     /// leaves unnamed.
-    fn of(&self, winners: impl Iterator<Item = usize>, m: usize, cx: &mut Scratch) -> Value<'static> {
+    fn of(&self, winners: impl Iterator<Item = usize>, m: usize, cx: &mut Scratch) -> Data<'static> {
         match self {
             Self::Ints(l) => {
                 let mut out = cx.buffer::<i64>(m);
                 out.extend(winners.map(|w| l.get(w).copied().unwrap_or_default()));
-                Value::new([m].as_slice(), out)
+                i64::data(out.into())
             }
             Self::Strings(l) => {
                 let mut out = cx.buffer::<String>(m);
                 out.extend(winners.map(|w| l.get(w).cloned().unwrap_or_default()));
-                Value::new([m].as_slice(), out)
+                String::data(out.into())
             }
         }
     }
@@ -103,6 +103,42 @@ impl LinearClassifier {
         }
         out
     }
+
+    /// The number of scores that a row gets.
+    fn classes(&self) -> usize {
+        if self.is_binary() { 2 } else { self.dense.n() }
+    }
+
+    /// The labels (m,) and the scores (m, classes) of the rows `x` (m, n).
+    fn labelled(&self, x: &[f32], m: usize, cx: &mut Scratch) -> Result<(Data<'static>, Vec<f32>)> {
+        let n = self.dense.n();
+        let mut scores = self.dense.answers(x, m, cx)?;
+        let labels = if n == 1 {
+            self.labels.of(scores.iter().map(|&s| usize::from(s > 0.0)), m, cx)
+        } else {
+            self.labels.of(scores.chunks_exact(n).map(argmax), m, cx)
+        };
+        if self.is_binary() {
+            let both = self.both_classes(&scores, cx);
+            cx.recycle_buffer(std::mem::replace(&mut scores, both));
+        } else {
+            match (n, self.post) {
+                (1, PostTransform::Logistic) => scores.iter_mut().for_each(|v| *v = logistic(*v)),
+                (1, PostTransform::Probit) => scores.iter_mut().for_each(|v| *v = probit(*v)),
+                (1, _) => {}
+                (n, post) => post.apply_rows(&mut scores, n),
+            }
+        }
+        if self.normalised {
+            for row in scores.chunks_exact_mut(self.classes()) {
+                let sum: f32 = row.iter().map(|v| v.abs()).sum();
+                if sum != 0.0 {
+                    row.iter_mut().for_each(|v| *v /= sum);
+                }
+            }
+        }
+        Ok((labels, scores))
+    }
 }
 
 /// The index of the largest score, the first of equals; a leading NaN stays.
@@ -119,35 +155,13 @@ fn argmax(row: &[f32]) -> usize {
 impl Op for LinearClassifier {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
         let (x, m) = rows(args.get(0)?, self.dense.k())?;
-        let n = self.dense.n();
-        let mut scores = self.dense.answers(&x, m, cx)?;
-        let labels = if n == 1 {
-            self.labels.of(scores.iter().map(|&s| usize::from(s > 0.0)), m, cx)
-        } else {
-            self.labels.of(scores.chunks_exact(n).map(argmax), m, cx)
-        };
-        let classes = if self.is_binary() {
-            let both = self.both_classes(&scores, cx);
-            cx.recycle_buffer(std::mem::replace(&mut scores, both));
-            2
-        } else {
-            match (n, self.post) {
-                (1, PostTransform::Logistic) => scores.iter_mut().for_each(|v| *v = logistic(*v)),
-                (1, PostTransform::Probit) => scores.iter_mut().for_each(|v| *v = probit(*v)),
-                (1, _) => {}
-                (n, post) => post.apply_rows(&mut scores, n),
-            }
-            n
-        };
-        if self.normalised {
-            for row in scores.chunks_exact_mut(classes) {
-                let sum: f32 = row.iter().map(|v| v.abs()).sum();
-                if sum != 0.0 {
-                    row.iter_mut().for_each(|v| *v /= sum);
-                }
-            }
-        }
-        Ok(smallvec![labels, Value::new([m, classes].as_slice(), scores)])
+        let (labels, scores) = self.labelled(&x, m, cx)?;
+        let labels = Value::from_parts([m].as_slice(), labels);
+        Ok(smallvec![labels, Value::new([m, self.classes()].as_slice(), scores)])
+    }
+
+    fn elements(&self, rows: &[f32], m: usize, cx: &mut Scratch) -> Option<Result<Elements>> {
+        Some(self.labelled(rows, m, cx).map(|(labels, scores)| smallvec![labels, f32::data(scores.into())]))
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {

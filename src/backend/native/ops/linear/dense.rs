@@ -1,8 +1,10 @@
 //! A product with a constant matrix, and what was merged into it.
 
+use std::any::Any;
+
 use smallvec::smallvec;
 
-use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
+use crate::backend::native::op::{Args, Elements, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::value::{Item, Shape, Value};
 use crate::kernel::{Packed, Real};
 use crate::tensor::shape_text;
@@ -125,13 +127,19 @@ impl<T: Real + Item> Dense<T> {
 }
 
 impl<T: Real + Item> Dense<T> {
-    /// The output for the rows `x`, whose axes but the last are `lead`.
-    fn finish(&self, x: &[T], lead: &[usize], cx: &mut Scratch) -> Result<Value<'static>> {
-        let mut out = self.answers(x, lead.iter().product(), cx)?;
+    /// The output for `m` rows, activated.
+    fn activated(&self, x: &[T], m: usize, cx: &mut Scratch) -> Result<Vec<T>> {
+        let mut out = self.answers(x, m, cx)?;
         if self.activation == Activation::Relu {
             // NaN stays NaN, as it does in ONNX Runtime.
             out.iter_mut().for_each(|v| *v = if *v < T::ZERO { T::ZERO } else { *v });
         }
+        Ok(out)
+    }
+
+    /// The output for the rows `x`, whose axes but the last are `lead`.
+    fn finish(&self, x: &[T], lead: &[usize], cx: &mut Scratch) -> Result<Value<'static>> {
+        let out = self.activated(x, lead.iter().product(), cx)?;
         let mut shape = Shape::from_slice(lead);
         if !self.vector {
             shape.push(self.n());
@@ -158,6 +166,11 @@ impl<T: Real + Item> Op for Dense<T> {
                 .actual(shape_text(input.shape())));
         }
         Ok(smallvec![self.finish(x, lead, cx)?])
+    }
+
+    fn elements(&self, rows: &[f32], m: usize, cx: &mut Scratch) -> Option<Result<Elements>> {
+        let this = (self as &dyn Any).downcast_ref::<Dense<f32>>()?;
+        Some(this.activated(rows, m, cx).map(|out| smallvec![f32::data(out.into())]))
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {

@@ -4,10 +4,10 @@ use smallvec::smallvec;
 
 use super::dense::Dense;
 use crate::backend::native::node::Node;
-use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
+use crate::backend::native::op::{Args, Elements, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
 use crate::backend::native::ops::post::{PostTransform, probit};
-use crate::backend::native::value::Value;
+use crate::backend::native::value::{Item, Value};
 use crate::tensor::shape_text;
 use crate::{Error, ErrorKind, Result};
 
@@ -72,16 +72,27 @@ pub(super) fn rows<'s>(value: &'s Value<'_>, features: usize) -> Result<(std::bo
     Ok((items, m))
 }
 
-impl Op for LinearRegressor {
-    fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
-        let (x, m) = rows(args.get(0)?, self.dense.k())?;
-        let mut scores = self.dense.answers(&x, m, cx)?;
+impl LinearRegressor {
+    /// The predictions (m, targets) for the rows `x` (m, n).
+    fn predictions(&self, x: &[f32], m: usize, cx: &mut Scratch) -> Result<Vec<f32>> {
+        let mut scores = self.dense.answers(x, m, cx)?;
         match (self.dense.n(), self.post) {
             (1, PostTransform::Probit) => scores.iter_mut().for_each(|v| *v = probit(*v)),
             (1, _) => {}
             (n, post) => post.apply_rows(&mut scores, n),
         }
-        Ok(smallvec![Value::new([m, self.dense.n()].as_slice(), scores)])
+        Ok(scores)
+    }
+}
+
+impl Op for LinearRegressor {
+    fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
+        let (x, m) = rows(args.get(0)?, self.dense.k())?;
+        Ok(smallvec![Value::new([m, self.dense.n()].as_slice(), self.predictions(&x, m, cx)?)])
+    }
+
+    fn elements(&self, rows: &[f32], m: usize, cx: &mut Scratch) -> Option<Result<Elements>> {
+        Some(self.predictions(rows, m, cx).map(|p| smallvec![f32::data(p.into())]))
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {
