@@ -175,10 +175,10 @@ fn directories_conform() {
             failures.push(format!("{name}: {failed}"));
         }
     }
-    for (name, loader) in
-        [("tokens", loader()), ("xlmr", states_loader()), ("distilbert", states_loader().threads(2))]
+    for (name, loader) in [("tokens", loader()), ("xlmr", states_loader()), ("distilbert", states_loader().threads(2))]
     {
-        let options = Options::new().samples(tokens(&golden(&directory(name)))).large_rows(300).tolerance(tolerance(name));
+        let options =
+            Options::new().samples(tokens(&golden(&directory(name)))).large_rows(300).tolerance(tolerance(name));
         if let Err(failed) = check(&*loader.load(directory(name)).unwrap(), &options.loader(loader)) {
             failures.push(format!("{name}, hidden states: {failed}"));
         }
@@ -409,11 +409,7 @@ fn broken_safetensors_are_refused_before_memory_is_taken() {
     let limits = Limits::default().max_elements(100);
     refused(&loader().limits(limits).load(copy.0.path()).unwrap_err(), ErrorKind::LimitExceeded, &[]);
     let limits = Limits::default().max_file_bytes(10_000);
-    refused(
-        &loader().limits(limits).load(copy.0.path()).unwrap_err(),
-        ErrorKind::LimitExceeded,
-        &["max_file_bytes"],
-    );
+    refused(&loader().limits(limits).load(copy.0.path()).unwrap_err(), ErrorKind::LimitExceeded, &["max_file_bytes"]);
     copy.load().unwrap();
 }
 

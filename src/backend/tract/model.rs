@@ -156,14 +156,21 @@ impl TractModel {
             .map(|(spec, (_, tensor))| convert::to_tract(&given(tensor, spec.is_batched())?))
             .collect::<Result<TVec<TValue>>>()?;
         let outputs = self.plans.run(values)?;
-        outputs.into_iter().zip(&self.analysis.fits).map(|(v, f)| analyze::fitted(convert::from_tract(v)?, *f)).collect()
+        outputs
+            .into_iter()
+            .zip(&self.analysis.fits)
+            .map(|(v, f)| analyze::fitted(convert::from_tract(v)?, *f))
+            .collect()
     }
 
     /// The outputs for the rows `range`, in the order of the signature.
     fn run(&self, inputs: &Tensors<'_>, range: Range<usize>) -> Result<Vec<Tensor<'static>>> {
-        self.run_graph(inputs, |tensor, batched| {
-            if batched { tensor.rows(range.clone()) } else { Ok(tensor.as_view()) }
-        })
+        self.run_graph(
+            inputs,
+            |tensor, batched| {
+                if batched { tensor.rows(range.clone()) } else { Ok(tensor.as_view()) }
+            },
+        )
     }
 
     /// The outputs for the rows `range`, as the graph takes them.
