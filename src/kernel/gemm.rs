@@ -210,7 +210,8 @@ fn dots_body<const FMA: bool, T: Real>(packed: &Packed<T>, x: &[T], out: &mut [T
         let mut width = NR / 2;
         while width > 0 {
             for i in 0..width {
-                sum[i] = sum[i] + sum[i + width];
+                let other = sum[i + width];
+                sum[i] += other;
             }
             width /= 2;
         }

@@ -8,7 +8,10 @@ use super::isa::dispatch;
 /// # Panics
 /// When lengths do not fit.
 pub(crate) fn gru_step(isa: Isa, x: &[f32], r: &[f32], h: &mut [f32], n: usize) {
-    assert!(n > 0 && h.len() % n == 0 && x.len() == 3 * h.len() && r.len() == x.len(), "three gates for each state");
+    assert!(
+        n > 0 && h.len().is_multiple_of(n) && x.len() == 3 * h.len() && r.len() == x.len(),
+        "three gates for each state"
+    );
     gru(isa, x, r, h, n);
 }
 
@@ -18,7 +21,10 @@ pub(crate) fn gru_step(isa: Isa, x: &[f32], r: &[f32], h: &mut [f32], n: usize) 
 /// # Panics
 /// When lengths do not fit.
 pub(crate) fn lstm_step(isa: Isa, x: &[f32], h: &mut [f32], c: &mut [f32], n: usize) {
-    assert!(n > 0 && h.len() % n == 0 && h.len() == c.len() && x.len() == 4 * h.len(), "four gates for each state");
+    assert!(
+        n > 0 && h.len().is_multiple_of(n) && h.len() == c.len() && x.len() == 4 * h.len(),
+        "four gates for each state"
+    );
     lstm(isa, x, h, c, n);
 }
 
