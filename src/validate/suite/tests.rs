@@ -212,7 +212,7 @@ fn bad_suites_are_refused_with_their_place() {
         ),
         (
             "label = 'y'\n[[direction]]\nexpect = 'up'\nchange = [{ column = 'a', range = [0, 1], steps = 1_000_000_000 }]",
-            "line 4, column 53",
+            "line 4, column 51",
             "steps",
         ),
         ("label = 'y'\n[contract]\nlatency_batch = 9_999_999_999", "line 3, column 17", "batches"),
