@@ -54,14 +54,6 @@ impl LevelTrees {
         many(isa, self, trees, columns, exits);
     }
 
-    /// The exit of one row, as [`many`](Self::many).
-    ///
-    /// # Panics
-    /// As [`many`](Self::many).
-    pub(crate) fn one(&self, trees: Range<usize>, columns: &[[i8; 1]], exits: &mut [[u8; 1]]) {
-        body(self, trees, columns, exits);
-    }
-
     /// The exit of each of [`FEWER`] rows, as [`many`](Self::many).
     pub(crate) fn fewer(&self, isa: Isa, trees: Range<usize>, columns: &[[i8; FEWER]], exits: &mut [[u8; FEWER]]) {
         fewer(isa, self, trees, columns, exits);

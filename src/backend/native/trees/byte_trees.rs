@@ -16,8 +16,6 @@ use crate::kernel::{Ask, BYTE, BitTrees, FEWER, Isa, LevelTrees, MANY, MOST_EXIT
 
 /// The trees whose exits are found before they are used.
 const TREES: usize = 8;
-/// Fewer rows than this are taken one by one through oblivious trees.
-const FEW_BY_LEVEL: usize = 4;
 /// How many times as many nodes as the forest has may be written out: only trees that share nodes need more than one.
 const MOST_COPIES: usize = 16;
 /// Room for this many exits is given to trees however few of them they have.
@@ -215,18 +213,6 @@ impl<T: Number> ByteTrees<T> {
                 Kind::Levels { parts, .. } => parts.many(self.isa, trees, columns, exits),
             });
             from += rows;
-        }
-        if let Kind::Levels { parts, .. } = &self.kind
-            && m - from < FEW_BY_LEVEL
-        {
-            let mut columns = Vec::new();
-            for from in from..m {
-                let row = &x[from * n..(from + 1) * n];
-                self.group::<1>(row, n, from, &mut columns, sink, |trees, columns, exits| {
-                    parts.one(trees, columns, exits);
-                });
-            }
-            return;
         }
         let mut columns = Vec::new();
         while from < m {

@@ -8,8 +8,6 @@
 //! C. Lucchese et al., QuickScorer: a fast algorithm to rank documents with additive ensembles of regression trees, SIGIR
 //! 2015.
 
-use std::ops::{BitAnd, BitOr};
-
 use smallvec::SmallVec;
 
 use super::forest::{Branch, Forest, Node};
@@ -37,39 +35,32 @@ pub(super) struct Ruling {
     pub(super) on_pass: bool,
 }
 
-/// Trees of at most 64 exits.
+/// Trees of at most 32 exits; words of 64 bits take longer than walking.
 #[derive(Debug)]
 pub(super) struct RowTrees<T> {
-    words: Words<T>,
+    blocks: Vec<Block<T>>,
     members: Vec<T>,
     sets: Vec<u32>,
 }
 
-/// All trees in words of one width.
-#[derive(Debug)]
-enum Words<T> {
-    Narrow(Vec<Block<T, u32>>),
-    Wide(Vec<Block<T, u64>>),
-}
-
 /// Up to [`TREES`] trees.
 #[derive(Debug)]
-struct Block<T, M> {
+struct Block<T> {
     /// All exits of every tree, the first as the highest of the bits that are used.
-    exits: Vec<M>,
+    exits: Vec<u32>,
     /// The thresholds of each run, ascending.
     thresholds: Vec<T>,
     /// By place among the thresholds, and after these for what has none: a tree, and the exits that stay.
-    rulings: Rulings<M>,
+    rulings: Rulings,
     runs: Vec<Run>,
     missing: Vec<Missing>,
     asked: Vec<Asked<T>>,
 }
 
 #[derive(Debug, Default)]
-struct Rulings<M> {
+struct Rulings {
     trees: Vec<u16>,
-    masks: Vec<M>,
+    masks: Vec<u32>,
 }
 
 /// Nodes that ask one feature and rule out exits on the same side of their thresholds: `from..to` of the rulings.
@@ -98,35 +89,17 @@ struct Asked<T> {
     ruling: u32,
 }
 
-/// A word with one bit for each exit.
-trait Word: Copy + BitAnd<Output = Self> + BitOr<Output = Self> + Default {
-    const BITS: u32;
-    /// The exits `from..to`.
-    fn of(from: u32, to: u32) -> Self;
-    fn without(self, other: Self) -> Self;
-    /// The last exit of a word that has one.
-    fn last(self) -> usize;
+/// The word of the exits `from..to`.
+fn word(from: u32, to: u32) -> u32 {
+    if from == to { 0 } else { (u32::MAX << (u32::BITS - (to - from))) >> from }
 }
 
-macro_rules! word {
-    ($($t:ty),*) => {$(
-        impl Word for $t {
-            const BITS: u32 = <$t>::BITS;
-            fn of(from: u32, to: u32) -> Self {
-                if from == to { 0 } else { (<$t>::MAX << (<$t>::BITS - (to - from))) >> from }
-            }
-            fn without(self, other: Self) -> Self {
-                self & !other
-            }
-            #[inline(always)]
-            fn last(self) -> usize {
-                // The first exit stands for itself where no other is left; a word that can't be zero needs no check.
-                (<$t>::BITS - 1 - (self | 1 << (<$t>::BITS - 1)).trailing_zeros()) as usize
-            }
-        }
-    )*};
+/// The last exit of a word that has one.
+#[inline(always)]
+fn last(word: u32) -> usize {
+    // The first exit stands for itself where no other is left; a word that can't be zero needs no check.
+    (u32::BITS - 1 - (word | 1 << (u32::BITS - 1)).trailing_zeros()) as usize
 }
-word!(u32, u64);
 
 impl<T: Number> RowTrees<T> {
     /// The trees of `forest`, of which each has so many `exits`, with all that their nodes rule out; `None` when a tree has more
@@ -135,40 +108,34 @@ impl<T: Number> RowTrees<T> {
         if exits.len() < WORTHWHILE {
             return None;
         }
-        let words = match exits.iter().max() {
-            Some(33..=64) => Words::Wide(blocks(forest, exits, rulings)),
-            Some(65..) => return None,
-            _ => Words::Narrow(blocks(forest, exits, rulings)),
+        if exits.iter().any(|&n| n > u32::BITS) {
+            return None;
+        }
+        let mut rest = rulings;
+        let of_block = |(b, exits): (usize, &[u32])| {
+            let end = rest.partition_point(|r| (r.tree as usize) < (b + 1) * TREES);
+            let (here, after) = rest.split_at(end);
+            rest = after;
+            Block::new(forest, exits, here)
         };
-        Some(Self { words, members: forest.members.clone(), sets: forest.sets.clone() })
+        let blocks = exits.chunks(TREES).enumerate().map(of_block).collect();
+        Some(Self { blocks, members: forest.members.clone(), sets: forest.sets.clone() })
     }
 
     pub(super) fn bytes(&self) -> usize {
         let shared = size_of_val(&*self.members) + size_of_val(&*self.sets);
-        shared
-            + match &self.words {
-                Words::Narrow(blocks) => blocks.iter().map(Block::bytes).sum::<usize>(),
-                Words::Wide(blocks) => blocks.iter().map(Block::bytes).sum(),
-            }
+        shared + self.blocks.iter().map(Block::bytes).sum::<usize>()
     }
 
     /// Shows `visit` the exit of every tree, in order, for one row.
     #[inline(always)]
-    pub(super) fn run(&self, row: &[T], visit: impl FnMut(usize, usize)) {
-        match &self.words {
-            Words::Narrow(blocks) => self.each(blocks, row, visit),
-            Words::Wide(blocks) => self.each(blocks, row, visit),
-        }
-    }
-
-    #[inline(always)]
-    fn each<M: Word>(&self, blocks: &[Block<T, M>], row: &[T], mut visit: impl FnMut(usize, usize)) {
-        let mut words = [M::default(); TREES];
-        for (b, block) in blocks.iter().enumerate() {
+    pub(super) fn run(&self, row: &[T], mut visit: impl FnMut(usize, usize)) {
+        let mut words = [0; TREES];
+        for (b, block) in self.blocks.iter().enumerate() {
             let used = block.exits.len();
             words[..used].copy_from_slice(&block.exits);
             block.rule(row, &self.members, &self.sets, &mut words);
-            words[..used].iter().enumerate().for_each(|(t, word)| visit(b * TREES + t, word.last()));
+            words[..used].iter().enumerate().for_each(|(t, word)| visit(b * TREES + t, last(*word)));
         }
     }
 }
@@ -184,21 +151,10 @@ struct Entry<T> {
     to: u8,
 }
 
-fn blocks<T: Number, W, M: Word>(forest: &Forest<T, W>, exits: &[u32], rulings: &[Ruling]) -> Vec<Block<T, M>> {
-    let mut rest = rulings;
-    let mut of_block = |(b, exits): (usize, &[u32])| {
-        let end = rest.partition_point(|r| (r.tree as usize) < (b + 1) * TREES);
-        let (here, after) = rest.split_at(end);
-        rest = after;
-        Block::new(forest, exits, here)
-    };
-    exits.chunks(TREES).enumerate().map(&mut of_block).collect()
-}
-
-impl<M: Word> Rulings<M> {
+impl Rulings {
     fn push(&mut self, tree: u16, from: u8, to: u8) {
         self.trees.push(tree);
-        self.masks.push(M::of(0, M::BITS).without(M::of(from.into(), to.into())));
+        self.masks.push(!word(from.into(), to.into()));
     }
 
     fn len(&self) -> u32 {
@@ -206,16 +162,15 @@ impl<M: Word> Rulings<M> {
     }
 
     #[inline(always)]
-    fn apply(&self, from: u32, to: u32, words: &mut [M; TREES]) {
+    fn apply(&self, from: u32, to: u32, words: &mut [u32; TREES]) {
         let range = from as usize..to as usize;
         for (&tree, &mask) in self.trees[range.clone()].iter().zip(&self.masks[range]) {
-            let word = &mut words[usize::from(tree) % TREES];
-            *word = *word & mask;
+            words[usize::from(tree) % TREES] &= mask;
         }
     }
 }
 
-impl<T: Number, M: Word> Block<T, M> {
+impl<T: Number> Block<T> {
     fn new<W>(forest: &Forest<T, W>, exits: &[u32], of_nodes: &[Ruling]) -> Self {
         let mut entries = Vec::with_capacity(of_nodes.len());
         let mut asked = Vec::new();
@@ -263,7 +218,7 @@ impl<T: Number, M: Word> Block<T, M> {
         };
         let asked = asked.into_iter().map(of_question).collect();
         Self {
-            exits: exits.iter().map(|&n| M::of(0, n)).collect(),
+            exits: exits.iter().map(|&n| word(0, n)).collect(),
             thresholds: entries.iter().map(|e| e.threshold).collect(),
             rulings,
             runs,
@@ -284,7 +239,7 @@ impl<T: Number, M: Word> Block<T, M> {
 
     /// Takes off `words` what the row rules out.
     #[inline(always)]
-    fn rule(&self, row: &[T], members: &[T], sets: &[u32], words: &mut [M; TREES]) {
+    fn rule(&self, row: &[T], members: &[T], sets: &[u32], words: &mut [u32; TREES]) {
         // All searches come first: where a run of rulings ends is hard to foresee, and none of them is to wait for that.
         let mut ranges = SmallVec::<[(u32, u32); 64]>::new();
         let mut has_nan = false;

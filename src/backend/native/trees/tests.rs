@@ -129,7 +129,7 @@ fn every_engine_agrees_with_the_oracle() {
     }
 }
 
-/// Enough trees that one row alone has a road of its own, in words of either width.
+/// Enough trees that one row alone has a road of its own, or, where they are too large, walks.
 #[test]
 fn one_row_through_many_trees() {
     let mut draw = Draw(13);
