@@ -37,7 +37,7 @@ fn gemm_of_halves(site: &mut Site<'_>) -> Result<()> {
     let mut factors = [site.required(0)?.to_owned(), site.required(1)?.to_owned()];
     for (factor, name) in factors.iter_mut().zip(["transA", "transB"]) {
         if site.int(name, 0) != 0 {
-            *factor = site.add("Transpose", &[factor], vec![builder::ints("perm", &[1, 0])]);
+            *factor = site.add("Transpose", &[factor], vec![builder::ints("perm", [1, 0])]);
         }
     }
     product(site, &factors[0], &factors[1], 2)
