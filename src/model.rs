@@ -80,30 +80,43 @@ pub(crate) fn predict_as_batch<M: Model + ?Sized>(model: &M, input: &Tensors<'_>
     Ok(one)
 }
 
-macro_rules! forward {
-    ($($pointer:ident),*) => {$(
+/// Makes a type, generic or not, a model that leaves everything to one that it holds:
+/// `forward_model!(Wrapper<M> [M: Model], |this| this.inner)`.
+macro_rules! forward_model {
+    ($type:ty $([$($parameters:tt)+])?, |$this:ident| $inner:expr) => {
         #[deny(clippy::missing_trait_methods)]
-        impl<M: Model + ?Sized> Model for $pointer<M> {
-            fn signature(&self) -> &Signature {
-                (**self).signature()
+        impl$(<$($parameters)+>)? $crate::Model for $type {
+            fn signature(&self) -> &$crate::Signature {
+                let $this = self;
+                $inner.signature()
             }
-            fn predict_batch(&self, inputs: &Tensors<'_>) -> Result<Tensors<'static>> {
-                (**self).predict_batch(inputs)
+
+            fn predict_batch(&self, inputs: &$crate::Tensors<'_>) -> $crate::Result<$crate::Tensors<'static>> {
+                let $this = self;
+                $inner.predict_batch(inputs)
             }
-            fn predict(&self, input: &Tensors<'_>) -> Result<Tensors<'static>> {
-                (**self).predict(input)
+
+            fn predict(&self, input: &$crate::Tensors<'_>) -> $crate::Result<$crate::Tensors<'static>> {
+                let $this = self;
+                $inner.predict(input)
             }
-            fn describe(&self) -> Description {
-                (**self).describe()
+
+            fn describe(&self) -> $crate::Description {
+                let $this = self;
+                $inner.describe()
             }
-            fn artifact(&self) -> Result<Artifact> {
-                (**self).artifact()
+
+            fn artifact(&self) -> $crate::Result<$crate::Artifact> {
+                let $this = self;
+                $inner.artifact()
             }
         }
-    )*};
+    };
 }
+pub(crate) use forward_model;
 
-forward!(Arc, Box);
+forward_model!(Arc<M> [M: Model + ?Sized], |this| (**this));
+forward_model!(Box<M> [M: Model + ?Sized], |this| (**this));
 
 /// Conveniences on every [`Model`].
 pub trait ModelExt: Model {

@@ -258,3 +258,24 @@ fn xgboost_of_every_kind() {
         booster(case, &bytes, &samples).unwrap_or_else(|e| panic!("{case}: {e}"));
     }
 }
+
+#[test]
+fn catboost_of_every_kind() {
+    let mut archive = zip::ZipArchive::new(fs::File::open(data("boosters/catboost.zip")).unwrap()).unwrap();
+    let mut read = |name: String| {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut archive.by_name(&name).unwrap(), &mut bytes).unwrap();
+        bytes
+    };
+    let cases = ["logloss_words", "multiclass_absent", "multi_logloss", "uncertainty", "rmse_deep", "rmse_zero_trees"];
+    let with_categories =
+        ["one_hot", "one_hot_lossguide", "ctr_default", "ctr_all", "ctr_lossguide_3", "ctr_multi_rmse"];
+    for case in cases.into_iter().chain(with_categories) {
+        let golden = read_npz(&read(format!("{case}.npz"))).unwrap();
+        let inputs = with_prefix(&golden, "in:");
+        let m = inputs.at(0).unwrap().1.shape()[0];
+        let samples = inputs.rows(m - 20..m).unwrap().into_owned();
+        booster(&format!("{case}.json"), &read(format!("{case}.json")), &samples)
+            .unwrap_or_else(|e| panic!("{case}: {e}"));
+    }
+}

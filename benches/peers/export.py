@@ -24,6 +24,7 @@ NETS_BATCHES = [1, 32]
 TREE_FEATURES = 28
 TREE_ROWS = 40_000
 TREE_BATCHES = [1, 100, 10_000, 0]
+MANY_ROWS = [10_000]
 KINDS = {
     onnx.TensorProto.FLOAT: ("f32", np.float32),
     onnx.TensorProto.DOUBLE: ("f64", np.float64),
@@ -214,9 +215,10 @@ def trees(out):
         booster.save_model(path, num_iteration=count)
         of_file = lightgbm.Booster(model_file=str(path))
         graph.write_bytes(convert_lightgbm(of_file, initial_types=initial, zipmap=False).SerializeToString())
-        yield case(
-            f"lightgbm {count} x 31", TREE_BATCHES, path, graph, {"fitted": ("lightgbm", path), "compiled": ("lleaves", path)}
-        )
+        name = f"lightgbm {count} x 31"
+        yield case(name, TREE_BATCHES, path, graph, {"fitted": ("lightgbm", path), "compiled": ("lleaves", path)})
+        yield case(f"{name}, portable", MANY_ROWS, path, graph, {}) | {"engine": "portable"}
+        yield case(f"{name}, 2 threads", MANY_ROWS, path, graph, {}) | {"threads": 2}
 
     booster = xgboost.train(
         {"max_depth": 6, "eta": 0.05, "nthread": 2, "tree_method": "hist"}, xgboost.DMatrix(x, y), 1000
@@ -227,6 +229,7 @@ def trees(out):
         some.save_model(path)
         graph.write_bytes(convert_xgboost(some, initial_types=initial).SerializeToString())
         yield case(f"xgboost {count}, depth 6", TREE_BATCHES, path, graph, {"fitted": ("xgboost", path)})
+        yield case(f"xgboost {count}, depth 6, 2 threads", MANY_ROWS, path, graph, {}) | {"threads": 2}
 
     booster = catboost.CatBoostRegressor(iterations=500, depth=6, thread_count=2, verbose=False, allow_writing_files=False)
     booster.fit(x, y)

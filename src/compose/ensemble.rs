@@ -375,25 +375,4 @@ impl Members {
     }
 }
 
-#[deny(clippy::missing_trait_methods)]
-impl Model for Ensemble {
-    fn signature(&self) -> &Signature {
-        self.0.signature()
-    }
-
-    fn predict_batch(&self, inputs: &Tensors<'_>) -> Result<Tensors<'static>> {
-        self.0.predict_batch(inputs)
-    }
-
-    fn predict(&self, input: &Tensors<'_>) -> Result<Tensors<'static>> {
-        self.0.predict(input)
-    }
-
-    fn describe(&self) -> Description {
-        self.0.describe()
-    }
-
-    fn artifact(&self) -> Result<Artifact> {
-        self.0.artifact()
-    }
-}
+crate::model::forward_model!(Ensemble, |this| this.0);

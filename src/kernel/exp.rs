@@ -17,7 +17,8 @@ pub(super) fn exp_f32<const FMA: bool>(x: f32) -> f32 {
     let clamped = x.max(SMALLEST).min(LARGEST);
     // Adding and taking away 1.5 * 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
-    let n = fma(clamped, std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let shifted = fma(clamped, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = fma(n, -0.693_359_4, clamped);
     let r = fma(n, 2.121_944_4e-4, r);
     let mut p = 1.987_569_1e-4;
@@ -27,7 +28,8 @@ pub(super) fn exp_f32<const FMA: bool>(x: f32) -> f32 {
     p = fma(p, r, 1.666_666_5e-1);
     p = fma(p, r, 0.5);
     p = fma(p, r * r, r) + 1.0;
-    let n = n as i32;
+    // The integer stands in the low bits of the shifted number, which spares a conversion that checks its range.
+    let n = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
     let half = n >> 1;
     let power = |e: i32| f32::from_bits(((e + 127) << 23) as u32);
     let y = p * power(half) * power(n - half);

@@ -1,12 +1,15 @@
 #[cfg(target_arch = "x86_64")]
 use super::isa::Level;
 use super::isa::dispatch;
-use super::{Isa, Real};
+use super::{Isa, Left, Places, Real};
 
 /// Columns of one panel of a packed matrix: one 512-bit register of f32, two of f64.
 pub(super) const NR: usize = 16;
-/// Rows computed together.
-const MR: usize = 8;
+/// Rows that the portable form computes together.
+const MR: usize = 4;
+/// Rows are taken in blocks of about so many elements, which stay in a near cache while the panels pass by.
+const BLOCK: usize = 1 << 16;
+
 /// A matrix (k, n) laid out for multiplying many rows by it: panels of [`NR`] columns, row by row, zero-padded. A matrix
 /// of one column is laid out as a vector, [`NR`] elements in a lane each.
 ///
@@ -83,7 +86,49 @@ impl<T: Real> Packed<T> {
         assert_eq!(x.len(), m * self.k, "rows of {} elements", self.k);
         let start = out.len();
         out.resize(start + m * self.n, T::ZERO);
-        multiply(isa, self, x, &mut out[start..]);
+        self.multiply_left(isa, x, Left::rows(m, self.k), &mut out[start..]);
+    }
+
+    /// The product of rows that lie in `x` as `left` tells, plus the bias, into `out` (m, n).
+    ///
+    /// # Panics
+    /// When k is no multiple of the number of pieces, rows reach past the end of `x`, or `out` is too short.
+    pub(crate) fn multiply_left(&self, isa: Isa, x: &[T], left: Left<'_>, out: &mut [T]) {
+        if self.k == 0 || self.n == 0 || left.m == 0 {
+            return;
+        }
+        let run = self.k / left.pieces.len();
+        assert_eq!(run * left.pieces.len(), self.k, "pieces of one length");
+        assert!(left.end(run) <= x.len() && left.m * self.n <= out.len(), "rows end within the elements");
+        if self.n == 1 {
+            return self.column(isa, x, left, run, out);
+        }
+        let product = Product { packed: self, x, left, run };
+        let block = (BLOCK / self.k).clamp(96, 4096) / 12 * 12;
+        let mut from = 0;
+        while from < left.m {
+            let to = left.m.min(from + block);
+            multiply(isa, &product, from, to, out);
+            from = to;
+        }
+    }
+
+    /// [`multiply_left`](Self::multiply_left) for a single column.
+    fn column(&self, isa: Isa, x: &[T], left: Left<'_>, run: usize, out: &mut [T]) {
+        if let ([piece], Places::Every(stride)) = (left.pieces, left.places)
+            && stride == self.k
+        {
+            let first = *piece as usize;
+            return dots(isa, self, &x[first..first + left.m * self.k], out);
+        }
+        let mut row = Vec::with_capacity(self.k);
+        for (i, out) in out.chunks_exact_mut(1).take(left.m).enumerate() {
+            row.clear();
+            for piece in left.pieces {
+                row.extend_from_slice(&x[left.place(i) + *piece as usize..][..run]);
+            }
+            dots(isa, self, &row, out);
+        }
     }
 
     /// The bias alone for each of `m` rows, for a matrix without rows.
@@ -94,52 +139,45 @@ impl<T: Real> Packed<T> {
     }
 }
 
-/// The product of `x` (m, k) and a packed matrix, into `out` (m, n).
-fn multiply<T: Real>(isa: Isa, packed: &Packed<T>, x: &[T], out: &mut [T]) {
-    if packed.n == 1 {
-        return dots(isa, packed, x, out);
-    }
+/// A matrix and the rows it multiplies, checked to lie within `x`.
+pub(crate) struct Product<'a, T> {
+    packed: &'a Packed<T>,
+    x: &'a [T],
+    left: Left<'a>,
+    /// The length of a piece.
+    run: usize,
+}
+
+/// The product of the rows `from..to`.
+fn multiply<T: Real>(isa: Isa, product: &Product<'_, T>, from: usize, to: usize, out: &mut [T]) {
     #[cfg(target_arch = "x86_64")]
-    if let (Level::Avx512, Some(multiply)) = (isa.level(), T::MULTIPLY_AVX512) {
+    match (isa.level(), T::MULTIPLY) {
         // SAFETY: an `Isa` of this level exists only where the processor was found to have AVX-512.
-        return unsafe { multiply(packed, x, out) };
+        (Level::Avx512, Some([_, multiply])) => return unsafe { multiply(product, from, to, out) },
+        // SAFETY: an `Isa` of this level exists only where the processor was found to have AVX2 and FMA.
+        (Level::Avx2, Some([multiply, _])) => return unsafe { multiply(product, from, to, out) },
+        _ => {}
     }
-    portable(isa, packed, x, out);
+    portable(isa, product, from, to, out);
 }
 
 dispatch! {
-    fn portable[T: Real](packed: &Packed<T>, x: &[T], out: &mut [T]) = portable_body
-}
-
-/// Walks the panels of a matrix and, for each, the rows in blocks of [`MR`] and then one by one. A macro, since a function
-/// that is handed over is not always inlined into one with other target features.
-macro_rules! panels {
-    ($packed:ident, $x:ident, $out:ident, $block:expr, $one:expr) => {
-        let (k, n) = ($packed.k, $packed.n);
-        if k == 0 || n == 0 {
-            return;
-        }
-        for (p, bias) in $packed.bias.iter().enumerate() {
-            let panel = &$packed.panels[p * k..(p + 1) * k];
-            let columns = p * NR..n.min(p * NR + NR);
-            let mut rows = $x.chunks_exact(MR * k);
-            let mut answers = $out.chunks_exact_mut(n);
-            for rows in rows.by_ref() {
-                for (sum, answer) in $block(rows, panel, bias).iter().zip(answers.by_ref()) {
-                    store(sum, &mut answer[columns.clone()]);
-                }
-            }
-            for (row, answer) in rows.remainder().chunks_exact(k).zip(answers) {
-                let [sum] = $one(row, panel, bias);
-                store(&sum, &mut answer[columns.clone()]);
-            }
-        }
-    };
+    fn portable[T: Real](product: &Product<'_, T>, from: usize, to: usize, out: &mut [T]) = portable_body
 }
 
 #[inline(always)]
-fn portable_body<const FMA: bool, T: Real>(packed: &Packed<T>, x: &[T], out: &mut [T]) {
-    panels!(packed, x, out, block_of_rows::<FMA, MR, T>, block_of_rows::<FMA, 1, T>);
+fn portable_body<const FMA: bool, T: Real>(product: &Product<'_, T>, from: usize, to: usize, out: &mut [T]) {
+    for p in 0..product.packed.bias.len() {
+        let mut row = from;
+        while row + MR <= to {
+            tile::<FMA, MR, T>(product, row, p, out);
+            row += MR;
+        }
+        while row < to {
+            tile::<FMA, 1, T>(product, row, p, out);
+            row += 1;
+        }
+    }
 }
 
 dispatch! {
@@ -172,7 +210,8 @@ fn dots_body<const FMA: bool, T: Real>(packed: &Packed<T>, x: &[T], out: &mut [T
         let mut width = NR / 2;
         while width > 0 {
             for i in 0..width {
-                sum[i] = sum[i] + sum[i + width];
+                let other = sum[i + width];
+                sum[i] += other;
             }
             width /= 2;
         }
@@ -195,85 +234,152 @@ fn multiply_add<'x, const FMA: bool, T: Real>(x: &'x [T], weights: &[T; NR], sum
     &[]
 }
 
-#[inline(always)]
-fn store<T: Real>(sum: &[T; NR], out: &mut [T]) {
-    if let Ok(all) = <&mut [T; NR]>::try_from(&mut *out) {
-        *all = *sum;
-    } else {
-        for (o, s) in out.iter_mut().zip(sum) {
-            *o = *s;
+impl<T: Real> Product<'_, T> {
+    /// Writes the answers of row `row` and panel `p`.
+    #[inline(always)]
+    fn store(&self, row: usize, p: usize, sums: &[T; NR], out: &mut [T]) {
+        let n = self.packed.n;
+        let start = row * n + p * NR;
+        if (p + 1) * NR <= n {
+            out[start..start + NR].copy_from_slice(sums);
+        } else {
+            let width = n - p * NR;
+            out[start..start + width].copy_from_slice(&sums[..width]);
         }
     }
 }
 
-/// `ROWS` rows of length k times one panel.
+/// `ROWS` rows times one panel.
 #[inline(always)]
-fn block_of_rows<const FMA: bool, const ROWS: usize, T: Real>(
-    x: &[T],
-    panel: &[[T; NR]],
-    bias: &[T; NR],
-) -> [[T; NR]; ROWS] {
-    let k = panel.len();
+fn tile<const FMA: bool, const ROWS: usize, T: Real>(product: &Product<'_, T>, row: usize, p: usize, out: &mut [T]) {
+    let Product { packed, x, left, run } = product;
+    let starts = left.starts::<ROWS>(row);
     let mut sums = [[T::ZERO; NR]; ROWS];
-    for (i, weights) in panel.iter().enumerate() {
-        for (r, sum) in sums.iter_mut().enumerate() {
-            let value = x[r * k + i];
-            for (s, w) in sum.iter_mut().zip(weights) {
-                *s = value.fma::<FMA>(*w, *s);
+    let panel = &packed.panels[p * packed.k..(p + 1) * packed.k];
+    for (piece, panel) in left.pieces.iter().zip(panel.chunks_exact(*run)) {
+        let mut rows = [&x[..0]; ROWS];
+        for (row, start) in rows.iter_mut().zip(starts) {
+            *row = &x[start + *piece as usize..][..*run];
+        }
+        for (i, weights) in panel.iter().enumerate() {
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                let value = row[i];
+                for (s, w) in sum.iter_mut().zip(weights) {
+                    *s = value.fma::<FMA>(*w, *s);
+                }
             }
         }
     }
-    for sum in &mut sums {
-        for (s, b) in sum.iter_mut().zip(bias) {
+    for (r, sum) in sums.iter_mut().enumerate() {
+        for (s, b) in sum.iter_mut().zip(&packed.bias[p]) {
             *s += *b;
         }
+        product.store(row + r, p, sum, out);
     }
-    sums
 }
 
-/// The same sums in explicit registers, which the portable form is not always given.
+/// Defines `multiply` and its tiles of `ROWS` rows and `PANELS` panels, in explicit registers of `$lanes` f32, which the
+/// portable form is not always given. The tiles that come first are the best where rows are enough for them; a single row
+/// takes four panels at once, since each of its sums waits for the one before it.
 #[cfg(target_arch = "x86_64")]
-pub(super) mod avx512 {
-    use std::arch::x86_64::{
-        __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
-    };
+macro_rules! explicit {
+    ($module:ident, $features:literal, $lanes:literal, [$load:ident, $store:ident, $set1:ident, $zero:ident, $fma:ident, $add:ident], [$($rows:literal),*]) => {
+        pub(super) mod $module {
+            use std::arch::x86_64::{$add, $fma, $load, $set1, $store, $zero};
 
-    use super::{MR, NR, Packed, store};
+            use super::{NR, Product};
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    pub(in crate::kernel) fn multiply(packed: &Packed<f32>, x: &[f32], out: &mut [f32]) {
-        panels!(packed, x, out, rows::<MR>, rows::<1>);
-    }
+            /// Registers of a panel's row.
+            const REGISTERS: usize = NR / $lanes;
 
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn load(lanes: &[f32; NR]) -> __m512 {
-        // SAFETY: the array holds the sixteen elements that are read.
-        unsafe { _mm512_loadu_ps(lanes.as_ptr()) }
-    }
+            #[target_feature(enable = $features)]
+            pub(in crate::kernel) fn multiply(product: &Product<'_, f32>, from: usize, to: usize, out: &mut [f32]) {
+                let panels = product.packed.bias.len();
+                let mut p = 0;
+                while to - from < 4 && p + 4 <= panels {
+                    for row in from..to {
+                        tile::<1, 4>(product, row, p, out);
+                    }
+                    p += 4;
+                }
+                while p < panels {
+                    let mut row = from;
+                    $(while to - row >= $rows {
+                        tile::<$rows, 1>(product, row, p, out);
+                        row += $rows;
+                    })*
+                    p += 1;
+                }
+            }
 
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    fn rows<const ROWS: usize>(x: &[f32], panel: &[[f32; NR]], bias: &[f32; NR]) -> [[f32; NR]; ROWS] {
-        let k = panel.len();
-        // No closures here: they would not be inlined into functions of the standard library, which lack the features.
-        let mut rows = [x; ROWS];
-        for (r, row) in rows.iter_mut().enumerate() {
-            *row = &x[r * k..(r + 1) * k];
-        }
-        let mut sums = [_mm512_setzero_ps(); ROWS];
-        for (i, weights) in panel.iter().enumerate() {
-            let weights = load(weights);
-            for r in 0..ROWS {
-                sums[r] = _mm512_fmadd_ps(_mm512_set1_ps(rows[r][i]), weights, sums[r]);
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn tile<const ROWS: usize, const PANELS: usize>(
+                product: &Product<'_, f32>,
+                row: usize,
+                p: usize,
+                out: &mut [f32],
+            ) {
+                let Product { packed, x, left, run } = product;
+                let (k, run) = (packed.k, *run);
+                let starts = left.starts::<ROWS>(row);
+                let mut sums = [[[$zero(); REGISTERS]; PANELS]; ROWS];
+                let mut weights = packed.panels[p * k..(p + PANELS) * k].as_ptr().cast::<f32>();
+                for &piece in left.pieces {
+                    let mut at = [x.as_ptr(); ROWS];
+                    for r in 0..ROWS {
+                        // SAFETY: `Product` says that rows lie within `x`.
+                        at[r] = unsafe { at[r].add(starts[r] + piece as usize) };
+                    }
+                    for i in 0..run {
+                        let mut w = [[$zero(); REGISTERS]; PANELS];
+                        for q in 0..PANELS {
+                            for c in 0..REGISTERS {
+                                // SAFETY: the slice above holds k rows of each of these panels.
+                                w[q][c] = unsafe { $load(weights.add(q * k * NR + c * $lanes)) };
+                            }
+                        }
+                        // SAFETY: one past the last row at most.
+                        weights = unsafe { weights.add(NR) };
+                        for r in 0..ROWS {
+                            // SAFETY: as above.
+                            let value = $set1(unsafe { *at[r].add(i) });
+                            for q in 0..PANELS {
+                                for c in 0..REGISTERS {
+                                    sums[r][q][c] = $fma(value, w[q][c], sums[r][q][c]);
+                                }
+                            }
+                        }
+                    }
+                }
+                for r in 0..ROWS {
+                    for q in 0..PANELS {
+                        let mut answers = [0.0; NR];
+                        for c in 0..REGISTERS {
+                            // SAFETY: both arrays hold NR elements.
+                            unsafe {
+                                let bias = $load(packed.bias[p + q].as_ptr().add(c * $lanes));
+                                $store(answers.as_mut_ptr().add(c * $lanes), $add(sums[r][q][c], bias));
+                            }
+                        }
+                        product.store(row + r, p + q, &answers, out);
+                    }
+                }
             }
         }
-        let mut out = [[0.0; NR]; ROWS];
-        for (out, sum) in out.iter_mut().zip(sums) {
-            let sum = _mm512_add_ps(sum, load(bias));
-            // SAFETY: the array holds the sixteen elements that are written.
-            unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sum) };
-        }
-        out
-    }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+explicit! {
+    avx2, "avx2,fma", 8,
+    [_mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_fmadd_ps, _mm256_add_ps],
+    [6, 4, 2, 1]
+}
+
+#[cfg(target_arch = "x86_64")]
+explicit! {
+    avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16,
+    [_mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_add_ps],
+    [12, 8, 4, 1]
 }

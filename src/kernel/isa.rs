@@ -25,6 +25,11 @@ impl Isa {
         *BEST.get_or_init(|| Self::all().pop().unwrap_or(Isa(Level::Scalar)))
     }
 
+    /// What every processor of the target has.
+    pub(crate) const fn portable() -> Self {
+        Self(Level::Scalar)
+    }
+
     /// Every set of this processor, narrowest first.
     pub(crate) fn all() -> Vec<Self> {
         #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "only x86-64 has more than one"))]

@@ -1,11 +1,12 @@
 use std::ops::{Add, AddAssign, Mul, Sub};
 
-use super::Packed;
+#[cfg(target_arch = "x86_64")]
+use super::gemm::Product;
 use crate::Element;
 
-/// Multiplies rows with a packed matrix into the last slice.
+/// Multiplies the rows of a product between two indices into the slice.
 #[cfg(target_arch = "x86_64")]
-pub(crate) type Multiply<T> = unsafe fn(&Packed<T>, &[T], &mut [T]);
+pub(crate) type Multiply<T> = unsafe fn(&Product<'_, T>, usize, usize, &mut [T]);
 
 /// f32 or f64.
 pub(crate) trait Real:
@@ -13,12 +14,12 @@ pub(crate) trait Real:
 {
     const ZERO: Self;
     const ONE: Self;
-    /// The product with a packed matrix in explicit AVX-512, where there is one for this type.
+    /// The product with a packed matrix in explicit AVX2 and AVX-512, where there is one for this type.
     ///
     /// # Safety
-    /// The processor must have AVX-512 F, BW, DQ and VL, AVX2 and FMA.
+    /// The processor must have AVX2 and FMA for the first, AVX-512 F, BW, DQ and VL too for the second.
     #[cfg(target_arch = "x86_64")]
-    const MULTIPLY_AVX512: Option<Multiply<Self>> = None;
+    const MULTIPLY: Option<[Multiply<Self>; 2]> = None;
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
     /// `self * a + b`, rounded once where `FMA`, else twice.
@@ -28,13 +29,13 @@ pub(crate) trait Real:
 }
 
 macro_rules! real {
-    ($($t:ty $(= $multiply:path)?),*) => {$(
+    ($($t:ty $(= [$avx2:path, $avx512:path])?),*) => {$(
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             $(
                 #[cfg(target_arch = "x86_64")]
-                const MULTIPLY_AVX512: Option<Multiply<Self>> = Some($multiply);
+                const MULTIPLY: Option<[Multiply<Self>; 2]> = Some([$avx2, $avx512]);
             )?
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
@@ -60,4 +61,4 @@ macro_rules! real {
     )*};
 }
 
-real!(f32 = super::gemm::avx512::multiply, f64);
+real!(f32 = [super::gemm::avx2::multiply, super::gemm::avx512::multiply], f64);

@@ -1,12 +1,84 @@
 //! What stands between the matrix products of a transformer.
 
 use super::Isa;
+#[cfg(feature = "candle")]
 use super::exp::logistic_f32;
 use super::isa::dispatch;
 use super::rows::{LANES, folded, softmax_rows};
 
+/// The error function of every element.
+pub(crate) fn erf_in_place(isa: Isa, values: &mut [f32]) {
+    erfs(isa, values);
+}
+
+/// x Φ(x) of every element, Φ the distribution function of the standard normal.
+pub(crate) fn gelu_in_place(isa: Isa, values: &mut [f32]) {
+    gelus(isa, values);
+}
+
+/// The softmax of every row of `values` (m, n) times `scale`.
+pub(crate) fn scaled_softmax_rows(isa: Isa, values: &mut [f32], n: usize, scale: f32) {
+    if scale != 1.0 {
+        times(isa, values, scale);
+    }
+    softmax_rows(isa, values, n);
+}
+
+/// The layer normalisation of every row of `values` (m, n), plus `residual` (m, n) where it is not empty.
+pub(crate) fn norm_rows(isa: Isa, values: &mut [f32], residual: &[f32], norm: LayerNorm<'_>) {
+    norms(isa, values, residual, norm);
+}
+
+dispatch! { fn erfs(values: &mut [f32]) = erfs_body }
+dispatch! { fn gelus(values: &mut [f32]) = gelus_body }
+dispatch! { fn times(values: &mut [f32], scale: f32) = times_body }
+dispatch! { fn norms(values: &mut [f32], residual: &[f32], norm: LayerNorm<'_>) = norms_body }
+
+#[inline(always)]
+fn erfs_body<const FMA: bool>(values: &mut [f32]) {
+    values.iter_mut().for_each(|x| *x = erf_f32::<FMA>(*x));
+}
+
+#[inline(always)]
+fn gelus_body<const FMA: bool>(values: &mut [f32]) {
+    for x in values {
+        let half = 0.5 * *x;
+        *x = half + half * erf_f32::<FMA>(*x * std::f32::consts::FRAC_1_SQRT_2);
+    }
+}
+
+#[inline(always)]
+fn times_body<const FMA: bool>(values: &mut [f32], scale: f32) {
+    values.iter_mut().for_each(|x| *x *= scale);
+}
+
+#[inline(always)]
+fn norms_body<const FMA: bool>(values: &mut [f32], residual: &[f32], norm: LayerNorm<'_>) {
+    let n = norm.scale.len();
+    let mut residuals = residual.chunks_exact(n);
+    for row in values.chunks_exact_mut(n) {
+        if let Some(residual) = residuals.next() {
+            row.iter_mut().zip(residual).for_each(|(v, r)| *v += *r);
+        }
+        standardise(row, norm);
+    }
+}
+
+/// One row brought to mean 0 and variance 1, scaled and shifted.
+#[inline(always)]
+fn standardise(row: &mut [f32], norm: LayerNorm<'_>) {
+    let n = row.len() as f32;
+    let mean = sum(row, |v| v) / n;
+    let variance = sum(row, |v| (v - mean) * (v - mean)) / n;
+    let factor = 1.0 / (variance + norm.epsilon).sqrt();
+    for ((v, scale), shift) in row.iter_mut().zip(norm.scale).zip(norm.shift) {
+        *v = (*v - mean) * factor * *scale + *shift;
+    }
+}
+
 /// What follows a matrix product in the same pass over its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg(feature = "candle")]
 pub(crate) enum Epilogue {
     /// x + bias.
     Bias,
@@ -18,11 +90,17 @@ pub(crate) enum Epilogue {
     Relu,
 }
 
+#[cfg(feature = "candle")]
 dispatch! { fn plain(values: &mut [f32], bias: &[f32]) = plain_body }
+#[cfg(feature = "candle")]
 dispatch! { fn gelu(values: &mut [f32], bias: &[f32]) = gelu_body }
+#[cfg(feature = "candle")]
 dispatch! { fn gelu_tanh(values: &mut [f32], bias: &[f32]) = gelu_tanh_body }
+#[cfg(feature = "candle")]
 dispatch! { fn relu(values: &mut [f32], bias: &[f32]) = relu_body }
+#[cfg(feature = "candle")]
 dispatch! { fn scaled(values: &mut [f32], scale: f32, mask: &[f32]) = scaled_body }
+#[cfg(feature = "candle")]
 dispatch! { fn normed(values: &mut [f32], bias: &[f32], residual: &[f32], norm: LayerNorm<'_>) = normed_body }
 
 /// The scale (n,), shift (n,) and epsilon of a layer normalisation.
@@ -34,6 +112,7 @@ pub(crate) struct LayerNorm<'n> {
 }
 
 /// The epilogue of every row of `values` (m, n) with `bias` (n,).
+#[cfg(feature = "candle")]
 pub(crate) fn finish_rows(isa: Isa, epilogue: Epilogue, values: &mut [f32], bias: &[f32]) {
     match epilogue {
         Epilogue::Bias => plain(isa, values, bias),
@@ -44,18 +123,21 @@ pub(crate) fn finish_rows(isa: Isa, epilogue: Epilogue, values: &mut [f32], bias
 }
 
 /// The softmax of every row of `values` (m, n) times `scale` plus `mask` (n,).
+#[cfg(feature = "candle")]
 pub(crate) fn attention_rows(isa: Isa, values: &mut [f32], scale: f32, mask: &[f32]) {
     scaled(isa, values, scale, mask);
     softmax_rows(isa, values, mask.len());
 }
 
 /// The layer normalisation of every row of `values` (m, n) plus `bias` (n,) plus `residual` (m, n).
+#[cfg(feature = "candle")]
 pub(crate) fn add_norm_rows(isa: Isa, values: &mut [f32], bias: &[f32], residual: &[f32], norm: LayerNorm<'_>) {
     normed(isa, values, bias, residual, norm);
 }
 
 /// Writes `f(x + bias)` over each x.
 #[inline(always)]
+#[cfg(feature = "candle")]
 fn each(values: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32) {
     for row in values.chunks_exact_mut(bias.len()) {
         for (v, b) in row.iter_mut().zip(bias) {
@@ -64,11 +146,13 @@ fn each(values: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32) {
     }
 }
 
+#[cfg(feature = "candle")]
 #[inline(always)]
 fn plain_body<const FMA: bool>(values: &mut [f32], bias: &[f32]) {
     each(values, bias, |x| x);
 }
 
+#[cfg(feature = "candle")]
 #[inline(always)]
 fn gelu_body<const FMA: bool>(values: &mut [f32], bias: &[f32]) {
     each(values, bias, |x| {
@@ -77,18 +161,21 @@ fn gelu_body<const FMA: bool>(values: &mut [f32], bias: &[f32]) {
     });
 }
 
+#[cfg(feature = "candle")]
 #[inline(always)]
 fn gelu_tanh_body<const FMA: bool>(values: &mut [f32], bias: &[f32]) {
     // 2 sqrt(2 / pi) (x + 0.044715 x^3), of which the logistic function is (1 + tanh(sqrt(2 / pi) ...)) / 2.
     each(values, bias, |x| x * logistic_f32::<FMA>(1.595_769 * (x + 0.044_715 * x * x * x)));
 }
 
+#[cfg(feature = "candle")]
 #[inline(always)]
 fn relu_body<const FMA: bool>(values: &mut [f32], bias: &[f32]) {
     // Not `max`, which drops NaN.
     each(values, bias, |x| if x < 0.0 { 0.0 } else { x });
 }
 
+#[cfg(feature = "candle")]
 #[inline(always)]
 fn scaled_body<const FMA: bool>(values: &mut [f32], scale: f32, mask: &[f32]) {
     for row in values.chunks_exact_mut(mask.len()) {
@@ -98,6 +185,7 @@ fn scaled_body<const FMA: bool>(values: &mut [f32], scale: f32, mask: &[f32]) {
     }
 }
 
+#[cfg(feature = "candle")]
 #[inline(always)]
 fn normed_body<const FMA: bool>(values: &mut [f32], bias: &[f32], residual: &[f32], norm: LayerNorm<'_>) {
     let n = bias.len();
@@ -105,12 +193,7 @@ fn normed_body<const FMA: bool>(values: &mut [f32], bias: &[f32], residual: &[f3
         for ((v, b), r) in row.iter_mut().zip(bias).zip(residual) {
             *v = *v + *b + *r;
         }
-        let mean = sum(row, |v| v) / n as f32;
-        let variance = sum(row, |v| (v - mean) * (v - mean)) / n as f32;
-        let factor = 1.0 / (variance + norm.epsilon).sqrt();
-        for ((v, scale), shift) in row.iter_mut().zip(norm.scale).zip(norm.shift) {
-            *v = (*v - mean) * factor * *scale + *shift;
-        }
+        standardise(row, norm);
     }
 }
 
@@ -146,5 +229,6 @@ pub(super) fn erf_f32<const FMA: bool>(x: f32) -> f32 {
     for k in [-2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2] {
         q = fma(q, s, k);
     }
-    if x.is_nan() { x } else { c * p / q }
+    let y = if x.abs() >= 4.0 { 1.0f32.copysign(x) } else { c * p / q };
+    if x.is_nan() { x } else { y }
 }

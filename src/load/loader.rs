@@ -121,6 +121,7 @@ pub struct Loader {
     pub(crate) cast: bool,
     pub(crate) device: Device,
     pub(crate) tree_engine: TreeEngine,
+    pub(crate) row_ranges: bool,
 }
 
 impl Default for Loader {
@@ -133,6 +134,7 @@ impl Default for Loader {
             cast: false,
             device: Device::Cpu,
             tree_engine: TreeEngine::Auto,
+            row_ranges: false,
         }
     }
 }
@@ -183,6 +185,15 @@ impl Loader {
     #[must_use]
     pub fn tree_engine(mut self, engine: TreeEngine) -> Self {
         self.tree_engine = engine;
+        self
+    }
+
+    /// Whether a network that quantises its activations while it runs does so by the range of each row. Off unless set:
+    /// the file's operators take one range for the whole batch, so that the answer for a row depends on its neighbours.
+    /// The backend `native` knows this, in steps where it has merged the quantisation with what uses it.
+    #[must_use]
+    pub fn row_ranges(mut self, row_ranges: bool) -> Self {
+        self.row_ranges = row_ranges;
         self
     }
 

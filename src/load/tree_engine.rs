@@ -19,11 +19,14 @@ pub enum TreeEngine {
     Oblivious,
     /// One row after the other, one tree after the other.
     Scalar,
+    /// Chosen as [`Auto`](Self::Auto) does, for a processor of which nothing is known: no instructions beyond those that
+    /// every processor of the target has.
+    Portable,
 }
 
 impl TreeEngine {
     /// Every choice.
-    pub const ALL: [Self; 5] = [Self::Auto, Self::BitVector, Self::Walk, Self::Oblivious, Self::Scalar];
+    pub const ALL: [Self; 6] = [Self::Auto, Self::BitVector, Self::Walk, Self::Oblivious, Self::Scalar, Self::Portable];
 
     /// The name.
     #[must_use]
@@ -34,6 +37,7 @@ impl TreeEngine {
             Self::Walk => "walk",
             Self::Oblivious => "oblivious",
             Self::Scalar => "scalar",
+            Self::Portable => "portable",
         }
     }
 }
@@ -50,7 +54,7 @@ impl FromStr for TreeEngine {
     fn from_str(s: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|e| e.as_str() == s).ok_or_else(|| {
             Error::new(ErrorKind::InvalidArgument, "no engine for trees has this name")
-                .expected("auto, bit-vector, walk, oblivious or scalar")
+                .expected("auto, bit-vector, walk, oblivious, scalar or portable")
                 .actual(s)
         })
     }

@@ -28,6 +28,10 @@ pub struct Case {
     pub model: PathBuf,
     /// The backend that our side is to use; its own choice where none is named.
     pub backend: Option<String>,
+    /// The engine that our side is to use for trees; its own choice where none is named.
+    pub engine: Option<String>,
+    /// How many threads our side is to use. With more than one, it is timed against itself with one, and nobody else.
+    pub threads: usize,
     /// The same model as an ONNX graph.
     pub onnx: PathBuf,
     pub inputs: Vec<Input>,
@@ -82,6 +86,8 @@ fn case(value: &Value) -> Result<Case, Fault> {
         batches: numbers(value, "batches")?,
         model: text(value, "model")?.into(),
         backend: value["backend"].as_str().map(str::to_owned),
+        engine: value["engine"].as_str().map(str::to_owned),
+        threads: value["threads"].as_u64().unwrap_or(1) as usize,
         inputs: value["inputs"]
             .as_array()
             .ok_or("a case without inputs")?

@@ -68,6 +68,8 @@ fn compare(args: &Args) -> Result<bool, Fault> {
 
     let mut rows = Vec::new();
     for case in &cases {
+        // Several threads need several processors; whoever has one stays on the one that the script chose.
+        let _everywhere = (case.threads > 1).then(Unpinned::new);
         for &batch in &case.batches {
             let row = measure(args, library, &python, case, batch)?;
             report::line(&row);
@@ -110,12 +112,18 @@ fn lanes<'c>(
         return loading(library, python, case);
     }
     #[cfg(feature = "ours")]
-    let ours = Some(contained(|| {
-        let caller = lane::ours::Ours::load(case, batch)?;
-        Ok(Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>)
-    }));
+    let of_threads = |threads| {
+        Some(contained(|| {
+            let caller = lane::ours::Ours::load(case, batch, threads)?;
+            Ok(Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>)
+        }))
+    };
     #[cfg(not(feature = "ours"))]
-    let ours = None;
+    let of_threads = |_| None;
+    let ours = of_threads(case.threads);
+    if case.threads > 1 {
+        return [ours, None, None, None, None, of_threads(1)];
+    }
     let ort = lane::ort::Ort::load(library, case, batch)
         .map(|caller| Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>);
     let in_python = |pickle: &Option<PathBuf>| {
@@ -130,7 +138,7 @@ fn lanes<'c>(
     });
     #[cfg(not(feature = "tract"))]
     let tract = None;
-    [ours, Some(ort), in_python(&case.fitted), tract, in_python(&case.compiled)]
+    [ours, Some(ort), in_python(&case.fitted), tract, in_python(&case.compiled), None]
 }
 
 /// A batch of this size stands for loading the model.
@@ -153,7 +161,7 @@ fn loading<'c>(
     let fitted = case.fitted.clone().map(|pickle| {
         Ok(Box::new(python::Library { python: Rc::clone(python), pickle, batch: LOADING }) as Box<dyn Lane>)
     });
-    [ours, Some(ort), fitted, None, None]
+    [ours, Some(ort), fitted, None, None, None]
 }
 
 fn measure(
@@ -223,6 +231,42 @@ pub fn median(values: &mut [f64]) -> f64 {
         n if n % 2 == 1 => values[middle],
         _ => f64::midpoint(values[middle - 1], values[middle]),
     }
+}
+
+/// While this lives, the process may run on all processors, where `taskset` is there to ask for that.
+struct Unpinned {
+    /// The processors that it was pinned to.
+    before: Option<String>,
+}
+
+impl Unpinned {
+    fn new() -> Self {
+        let asked = taskset(&["-pc", &std::process::id().to_string()]);
+        let before = asked.and_then(|told| told.rsplit(' ').next().map(|list| list.trim().to_owned()));
+        if before.is_some() {
+            pin("0-1023");
+        }
+        Self { before }
+    }
+}
+
+impl Drop for Unpinned {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            pin(before);
+        }
+    }
+}
+
+/// Moves all threads of this process to some processors.
+fn pin(processors: &str) {
+    // Where it can't be done, threads share the one processor, and the ratio says so.
+    let _ = taskset(&["-apc", processors, &std::process::id().to_string()]);
+}
+
+fn taskset(words: &[&str]) -> Option<String> {
+    let output = Command::new("taskset").args(words).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// A folder for exported models that goes when the run ends.

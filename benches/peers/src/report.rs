@@ -9,11 +9,13 @@ use crate::case::Case;
 use crate::{Fault, median};
 
 /// The contenders, ours first: the ratios are ours over theirs.
-pub const LANES: [&str; 5] = ["modelberth", "onnxruntime", "its library", "tract", "lleaves"];
+pub const LANES: [&str; 6] = ["modelberth", "onnxruntime", "its library", "tract", "lleaves", "one thread"];
 pub const ORT: usize = 1;
 /// The library that fitted the model.
 const LIBRARY: usize = 2;
 const LLEAVES: usize = 4;
+/// Ourselves with one thread, where we are timed with several.
+const ONE_THREAD: usize = 5;
 const TRACT: &str = if cfg!(feature = "tract") { "0.23.9" } else { "(left out)" };
 
 /// Where tract stands among the contenders.
@@ -26,7 +28,7 @@ const LINEAR_BAR_NS: f64 = 250.0;
 const DIGITS_BARS: [(usize, f64); 3] = [(1, 0.2), (100, 0.6), (10_000, 0.5)];
 const ZOO_BAR: f64 = 0.6;
 /// Model, batch size, peer and the most that our time may be of the peer's.
-const TREES_BARS: [(&str, usize, usize, f64); 15] = [
+const TREES_BARS: [(&str, usize, usize, f64); 20] = [
     ("lightgbm 100 x 31", 10_000, ORT, 1.0 / 15.0),
     ("lightgbm 100 x 31", 10_000, LLEAVES, 1.0 / 6.0),
     ("lightgbm 1000 x 31", 10_000, ORT, 0.1),
@@ -39,6 +41,11 @@ const TREES_BARS: [(&str, usize, usize, f64); 15] = [
     ("xgboost 1000, depth 6", 1, ORT, 1.0 / 3.0),
     ("forest 200 x 5000", 10_000, ORT, 0.5),
     ("catboost 500, depth 6", 10_000, LIBRARY, 1.0),
+    ("lightgbm 100 x 31, portable", 10_000, ORT, 0.5),
+    ("lightgbm 1000 x 31, portable", 10_000, ORT, 0.5),
+    ("lightgbm 100 x 31, 2 threads", 10_000, ONE_THREAD, 1.0 / 1.8),
+    ("lightgbm 1000 x 31, 2 threads", 10_000, ONE_THREAD, 1.0 / 1.8),
+    ("xgboost 1000, depth 6, 2 threads", 10_000, ONE_THREAD, 1.0 / 1.8),
     ("lightgbm 1000 x 31", 0, LIBRARY, 1.0),
     ("xgboost 1000, depth 6", 0, LIBRARY, 1.0),
     ("catboost 500, depth 6", 0, LIBRARY, 1.0),
@@ -102,10 +109,13 @@ impl Row {
 
 pub fn heading(args: &Args, ort: &str, sklearn: &str) {
     println!("onnxruntime {ort} (C API), {sklearn}, tract {}", TRACT);
-    println!("one thread each, {} turns of {} s, taken in rotation; ns per row, medians", args.rounds, args.seconds);
+    println!(
+        "one thread each where not said otherwise, {} turns of {} s, taken in rotation; ns per row, medians",
+        args.rounds, args.seconds
+    );
     println!();
     println!(
-        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} {:>11} | {:>7} {:>9} {:>7} {:>9}",
+        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} {:>11} {:>11} | {:>7} {:>9} {:>7} {:>9} {:>12}",
         "model",
         "batch",
         LANES[0],
@@ -113,12 +123,14 @@ pub fn heading(args: &Args, ort: &str, sklearn: &str) {
         LANES[2],
         LANES[3],
         LANES[4],
+        LANES[5],
         "/ ort",
         "/ library",
         "/ tract",
-        "/ lleaves"
+        "/ lleaves",
+        "/ one thread"
     );
-    println!("{}", "-".repeat(155));
+    println!("{}", "-".repeat(180));
 }
 
 pub fn line(row: &Row) {
@@ -126,7 +138,7 @@ pub fn line(row: &Row) {
     let ratio = |lane| row.ratio(lane).map_or("-".to_owned(), |ratio| format!("{ratio:.3}"));
     let mark = if row.notes.is_empty() { "" } else { " *" };
     println!(
-        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} {:>11} | {:>7} {:>9} {:>7} {:>9}{mark}",
+        "{:<42} {:>6} | {:>11} {:>11} {:>12} {:>11} {:>11} {:>11} | {:>7} {:>9} {:>7} {:>9} {:>12}{mark}",
         row.name,
         row.batch,
         ns(0),
@@ -134,10 +146,12 @@ pub fn line(row: &Row) {
         ns(2),
         ns(3),
         ns(4),
+        ns(5),
         ratio(1),
         ratio(2),
         ratio(3),
-        ratio(4)
+        ratio(4),
+        ratio(5)
     );
 }
 

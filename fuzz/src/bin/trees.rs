@@ -102,7 +102,7 @@ fuzz_target!(|bytes: &[u8]| {
         [bits(model.predict_array(wide.mapv(|x| x as f32))), bits(model.predict_array(wide))]
     };
     let expected = answers(TreeEngine::Scalar);
-    for engine in [TreeEngine::Auto, TreeEngine::BitVector, TreeEngine::Walk, TreeEngine::Oblivious] {
+    for engine in TreeEngine::ALL {
         assert_eq!(answers(engine), expected, "{engine}\n{text}");
     }
 });

@@ -28,8 +28,8 @@ pub(super) struct Encoder {
 }
 
 struct Layer {
-    /// Queries, keys and values in one product.
-    attended: Dense,
+    /// Queries, keys and values. One matrix of all three would be a copy of their weights while the model loads.
+    attended: [Dense; 3],
     joined: Dense,
     after_attention: Norm,
     up: Dense,
@@ -139,20 +139,13 @@ impl Encoder {
         let layers = (0..config.layers)
             .map(|i| {
                 let name = |part: &str| format!("{place}.{i}.{part}");
-                let attended = [names.query, names.key, names.value].map(|part| dense(weights, &name(part), d, d));
-                let [query, key, value] = attended;
-                let (query, key, value) = (query?, key?, value?);
+                let mut attended = |part| dense(weights, &name(part), d, d);
                 Ok(Layer {
-                    attended: made(|| {
-                        Ok(Dense {
-                            weight: Tensor::cat(&[query.0, key.0, value.0], 0)?,
-                            bias: Row::new(Tensor::cat(&[query.1, key.1, value.1], 0)?)?,
-                        })
-                    })?,
-                    joined: whole(dense(weights, &name(names.joined), d, d)?)?,
+                    attended: [attended(names.query)?, attended(names.key)?, attended(names.value)?],
+                    joined: dense(weights, &name(names.joined), d, d)?,
                     after_attention: norm(weights, &config, &name(names.after_attention))?,
-                    up: whole(dense(weights, &name(names.up), config.intermediate, d)?)?,
-                    down: whole(dense(weights, &name(names.down), d, config.intermediate)?)?,
+                    up: dense(weights, &name(names.up), config.intermediate, d)?,
+                    down: dense(weights, &name(names.down), d, config.intermediate)?,
                     after: norm(weights, &config, &name(names.after))?,
                 })
             })
@@ -171,7 +164,7 @@ impl Encoder {
     /// [`ErrorKind::LimitExceeded`]; [`ErrorKind::Backend`].
     pub(super) fn states(&self, batch: &Batch) -> Result<Vec<f32>> {
         let Batch { rows, tokens, .. } = *batch;
-        let widest = (self.config.heads * tokens).max(3 * self.config.hidden).max(self.config.intermediate);
+        let widest = (self.config.heads * tokens).max(self.config.hidden).max(self.config.intermediate);
         if crate::tensor::checked_len(&[rows, tokens, widest]).is_none_or(|n| n > self.max_elements) {
             return Err(Error::new(ErrorKind::LimitExceeded, "the batch needs tensors beyond `Limits::max_elements`")
                 .expected(format!("at most {} elements", self.max_elements))
@@ -192,10 +185,13 @@ impl Encoder {
         let width = d / heads;
         let scale = 1.0 / (width as f64).sqrt();
         for layer in &self.layers {
-            let qkv = finish(layer.attended.product(&x)?, &layer.attended.bias, None)?;
-            // One copy puts each head's tokens in a row.
-            let qkv = qkv.reshape((m, n, 3, heads, width))?.permute((2, 0, 3, 1, 4))?.contiguous()?;
-            let (query, key, value) = (qkv.get(0)?, qkv.get(1)?, qkv.get(2)?);
+            let of_heads = |part: &Dense| {
+                let states = finish(part.product(&x)?, &part.bias, None)?;
+                // One copy puts each head's tokens in a row.
+                states.reshape((m, n, heads, width))?.transpose(1, 2)?.contiguous()
+            };
+            let [query, key, value] = &layer.attended;
+            let (query, key, value) = (of_heads(query)?, of_heads(key)?, of_heads(value)?);
             let attention = mask.attention(product(&query, &key, true)?, scale)?;
             let joined = product(&attention, &value, false)?.transpose(1, 2)?.reshape((m * n, d))?;
             let y = layer.after_attention.add_norm(layer.joined.product(&joined)?, &layer.joined.bias, &x)?;
@@ -241,11 +237,8 @@ fn norm(weights: &mut Weights, config: &Config, name: &str) -> Result<Norm> {
 }
 
 /// The matrix (`outputs`, `inputs`) and the bias of a product.
-fn dense(weights: &mut Weights, name: &str, outputs: usize, inputs: usize) -> Result<(Tensor, Tensor)> {
+fn dense(weights: &mut Weights, name: &str, outputs: usize, inputs: usize) -> Result<Dense> {
     let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
-    Ok((weight, weights.take(&format!("{name}.bias"), &[outputs])?))
-}
-
-fn whole((weight, bias): (Tensor, Tensor)) -> Result<Dense> {
+    let bias = weights.take(&format!("{name}.bias"), &[outputs])?;
     made(|| Ok(Dense { weight, bias: Row::new(bias)? }))
 }

@@ -177,25 +177,4 @@ impl Model for Network {
     }
 }
 
-#[deny(clippy::missing_trait_methods)]
-impl Model for ModuleModel {
-    fn signature(&self) -> &Signature {
-        self.0.signature()
-    }
-
-    fn predict_batch(&self, inputs: &Tensors<'_>) -> Result<Tensors<'static>> {
-        self.0.predict_batch(inputs)
-    }
-
-    fn predict(&self, input: &Tensors<'_>) -> Result<Tensors<'static>> {
-        self.0.predict(input)
-    }
-
-    fn describe(&self) -> Description {
-        self.0.describe()
-    }
-
-    fn artifact(&self) -> Result<Artifact> {
-        self.0.artifact()
-    }
-}
+crate::model::forward_model!(ModuleModel, |this| this.0);

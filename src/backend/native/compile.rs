@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) limits: Limits,
     pub(crate) external: Option<ExternalData>,
     pub(crate) tree_engine: TreeEngine,
+    /// Whether activations are quantised by the range of each row, not of the whole batch.
+    pub(crate) row_ranges: bool,
 }
 
 /// What a name of a graph stands for.
@@ -50,6 +52,10 @@ impl Scope<'_> {
 
     pub(crate) fn tree_engine(&self) -> TreeEngine {
         self.context.tree_engine
+    }
+
+    pub(crate) fn row_ranges(&self) -> bool {
+        self.context.row_ranges
     }
 
     pub(crate) fn external(&self) -> Option<&ExternalData> {

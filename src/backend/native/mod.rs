@@ -15,6 +15,7 @@ mod op;
 pub(super) mod ops;
 mod pool;
 mod program;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 #[allow(dead_code, reason = "the readers of the boosters' own files come next")]

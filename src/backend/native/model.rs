@@ -11,6 +11,7 @@ use super::compile::{self, Context};
 use super::op::{Arg, Scratch};
 use super::pool::Pool;
 use super::program::{Program, Slots};
+use super::rewrite;
 use super::value::{Shape, Value, typed};
 use crate::backend::{file, inline};
 use crate::load::Source;
@@ -39,8 +40,12 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
         limits: *limits,
         external: source.external(),
         tree_engine: loader.tree_engine,
+        row_ranges: loader.row_ranges,
     };
     let names = file::wanted(graph, loader.outputs.as_deref())?;
+    let rewritten = rewrite::rewrite(graph, limits);
+    let original = graph;
+    let graph = &rewritten;
     let program = compile::compile(&context, graph, Some(&names), None)?.program;
     let initialised: HashSet<&str> = graph.initializer.iter().filter_map(|t| t.name.as_deref()).collect();
     let inputs: Vec<_> =
@@ -55,11 +60,11 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     // Here and not before: the elements of a sequence get names of their own.
     let named = analysis.signature.outputs().iter().map(|o| o.name().as_str());
     unique(named, "two outputs of the graph have the same name")?;
-    let pool = Pool::new(loader.threads)?;
+    let pool = Pool::new(loader.threads, analysis.elements_per_row)?;
     let block = (BLOCK_ELEMENTS / analysis.elements_per_row).clamp(16, 4096);
     let plain = is_plain(&analysis);
     let lone = plain && lone_step(&program, &analysis.signature, limits);
-    let description = describe(&proto, graph, &program, &analysis, loader, reason);
+    let description = describe(&proto, original, &program, &analysis, loader, reason);
     let artifact = file::artifact(source, context.external.as_ref())?;
     let model = NativeModel { program, analysis, plain, lone, limits: *limits, pool, block, description, artifact };
     Ok(Arc::new(Checked::new(model).cast(loader.cast)))
@@ -392,7 +397,7 @@ impl Model for NativeModel {
         if m <= self.block && self.lone {
             return self.run_lone(inputs, m, rows);
         }
-        if m <= self.block && self.plain {
+        if m <= self.block && self.plain && !(self.analysis.row_independent && self.pool.splits(m)) {
             return self.run_once(inputs, rows);
         }
         let values = self.values(inputs)?;

@@ -45,6 +45,11 @@ impl<'g> Node<'g> {
         self.scope.tree_engine()
     }
 
+    /// Whether activations are to be quantised by the range of each row.
+    pub(crate) fn row_ranges(&self) -> bool {
+        self.scope.row_ranges()
+    }
+
     /// The version of the operator set that the node's domain is imported at.
     pub(crate) fn opset(&self) -> i64 {
         self.opset

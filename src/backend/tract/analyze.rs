@@ -13,6 +13,8 @@ const ROWS: [usize; 2] = [2, 3];
 const FREE: [[usize; 2]; 5] = [[4, 5], [8, 16], [32, 64], [1, 2], [224, 256]];
 /// The largest tensor that a dry run may make.
 const MAX_PROBE_ELEMENTS: usize = 1 << 26;
+/// The most sizes out of the graph itself that are tried where none of those will do.
+const MOST_WRITTEN: usize = 16;
 /// The most axes that are varied one by one; with more, all are varied at once.
 const MOST_VARIED: usize = 6;
 
@@ -54,20 +56,26 @@ pub(super) struct Analysis {
 /// A graph that can be run: tensors in, one tensor per output back.
 pub(super) type Run<'r> = &'r dyn Fn(&[Tensor<'_>]) -> Result<Vec<Tensor<'static>>>;
 
-/// Runs a graph dry and tells what it is.
+/// Runs a graph dry and tells what it is. `written` are numbers in it that may be sizes.
 ///
 /// # Errors
 /// What running it gives, when it runs with none of the sizes tried.
-pub(super) fn analyze(run: Run<'_>, mut inputs: Vec<Declared>, names: &[String], limits: &Limits) -> Result<Analysis> {
+pub(super) fn analyze(
+    run: Run<'_>,
+    mut inputs: Vec<Declared>,
+    names: &[String],
+    written: &[usize],
+    limits: &Limits,
+) -> Result<Analysis> {
     let limits = Limits { max_elements: limits.max_elements.min(MAX_PROBE_ELEMENTS), ..*limits };
     if inputs.iter().any(Declared::is_batched) {
-        return Prober { run, inputs: &inputs, names, limits }.whole(Batching::Whole);
+        return Prober { run, inputs: &inputs, names, written, limits }.whole(Batching::Whole);
     }
     if !inputs.iter().any(Declared::is_one) {
-        return Prober { run, inputs: &inputs, names, limits }.whole(Batching::None);
+        return Prober { run, inputs: &inputs, names, written, limits }.whole(Batching::None);
     }
     inputs.iter_mut().for_each(|d| d.widen(true));
-    let prober = Prober { run, inputs: &inputs, names, limits };
+    let prober = Prober { run, inputs: &inputs, names, written, limits };
     if let Ok(mut wide) = prober.whole(Batching::Whole)
         && wide.rows_agree
     {
@@ -100,6 +108,7 @@ struct Prober<'p> {
     run: Run<'p>,
     inputs: &'p [Declared],
     names: &'p [String],
+    written: &'p [usize],
     limits: Limits,
 }
 
@@ -144,7 +153,8 @@ impl Prober<'_> {
     fn explore<R>(&self, f: impl Fn(Sizes<'_>, &[Variable]) -> Result<R>) -> Result<R> {
         let variables = self.variables();
         let mut first = None;
-        for [free, other] in FREE {
+        let written = self.written.iter().take(MOST_WRITTEN).map(|&size| [size, size + 1]);
+        for [free, other] in FREE.into_iter().chain(written) {
             let sizes = Sizes { rows: ROWS[0], free, varied: &[], other };
             match f(sizes, &variables) {
                 Ok(found) => return Ok(found),
@@ -290,12 +300,14 @@ impl Prober<'_> {
 /// # Errors
 /// [`ErrorKind::Backend`] when the graph gave another shape than in the dry runs.
 pub(super) fn fitted<'t>(tensor: Tensor<'t>, fit: Fit) -> Result<Tensor<'t>> {
-    let shape = tensor.shape().to_vec();
     match fit {
         Fit::AsIs => Ok(tensor),
-        Fit::DropFirst if shape.first() == Some(&1) => tensor.reshape(&shape[1..]),
+        Fit::DropFirst if tensor.shape().first() == Some(&1) => tensor.without_batch_axis(),
         Fit::DropFirst => Err(Error::new(ErrorKind::Backend, "the graph gave another shape than it did at load")),
-        Fit::AddFirst => tensor.reshape(&[&[1], shape.as_slice()].concat()),
+        Fit::AddFirst => {
+            let shape = [&[1], tensor.shape()].concat();
+            tensor.reshape(&shape)
+        }
     }
 }
 

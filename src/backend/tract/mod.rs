@@ -15,6 +15,7 @@ mod independence;
 mod model;
 mod plan;
 mod prepare;
+mod recurrent;
 mod rewrite;
 mod sizes;
 mod support;

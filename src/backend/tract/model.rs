@@ -48,7 +48,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     description.bytes = prepared.weight_bytes;
     let mut plans = Plans::parse(&prepared.proto.encode_to_vec(), types, prepared.weight_bytes, limits)?;
     drop(prepared.proto);
-    let mut analysis = analyzed(&mut plans, inputs, &names, limits)?;
+    let mut analysis = analyzed(&mut plans, inputs, &names, &prepared.sizes, limits)?;
     description.row_independent = match analysis.batching {
         Batching::RowByRow => true,
         Batching::Whole => analysis.rows_agree && rows_independent(&plans, &analysis),
@@ -76,9 +76,15 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
 }
 
 /// What the dry runs tell; through one plan for all shapes where the weights are large and tract can make one.
-fn analyzed(plans: &mut Plans, inputs: Vec<Declared>, names: &[String], limits: &Limits) -> Result<Analysis> {
+fn analyzed(
+    plans: &mut Plans,
+    inputs: Vec<Declared>,
+    names: &[String],
+    written: &[usize],
+    limits: &Limits,
+) -> Result<Analysis> {
     let analyze = |plans: &Plans, inputs| {
-        analyze::analyze(&|tensors: &[Tensor<'_>]| run_graph(plans, tensors), inputs, names, limits)
+        analyze::analyze(&|tensors: &[Tensor<'_>]| run_graph(plans, tensors), inputs, names, written, limits)
     };
     let mut open = inputs.clone();
     if !open.iter().any(Declared::is_batched) {
@@ -120,8 +126,7 @@ fn rows_independent(plans: &Plans, analysis: &Analysis) -> bool {
 /// The graph's outputs for these inputs.
 fn run_graph(plans: &Plans, inputs: &[Tensor<'_>]) -> Result<Vec<Tensor<'static>>> {
     let values = inputs.iter().map(convert::to_tract).collect::<Result<TVec<TValue>>>()?;
-    let outputs = plans.run(values)?;
-    outputs.into_iter().map(convert::from_tract).collect()
+    plans.run(values)?.into_iter().map(convert::from_tract).collect()
 }
 
 /// A network run by tract.
@@ -140,14 +145,32 @@ impl TractModel {
         batched.map_or(1, |(_, (_, tensor))| tensor.shape()[0])
     }
 
+    /// The outputs, in the order of the signature, for what `given` makes of an input and whether it has a batch axis.
+    fn run_graph<'t>(
+        &self,
+        inputs: &'t Tensors<'_>,
+        given: impl Fn(&'t Tensor<'_>, bool) -> Result<Tensor<'t>>,
+    ) -> Result<Vec<Tensor<'static>>> {
+        let specs = self.analysis.signature.inputs();
+        let values = (specs.iter().zip(inputs.iter()))
+            .map(|(spec, (_, tensor))| convert::to_tract(&given(tensor, spec.is_batched())?))
+            .collect::<Result<TVec<TValue>>>()?;
+        let outputs = self.plans.run(values)?;
+        outputs
+            .into_iter()
+            .zip(&self.analysis.fits)
+            .map(|(v, f)| analyze::fitted(convert::from_tract(v)?, *f))
+            .collect()
+    }
+
     /// The outputs for the rows `range`, in the order of the signature.
     fn run(&self, inputs: &Tensors<'_>, range: Range<usize>) -> Result<Vec<Tensor<'static>>> {
-        let specs = self.analysis.signature.inputs();
-        let tensors = specs.iter().zip(inputs.iter()).map(|(spec, (_, tensor))| {
-            if spec.is_batched() { tensor.rows(range.clone()) } else { Ok(tensor.as_view()) }
-        });
-        let outputs = run_graph(&self.plans, &tensors.collect::<Result<Vec<_>>>()?)?;
-        outputs.into_iter().zip(&self.analysis.fits).map(|(t, fit)| analyze::fitted(t, *fit)).collect()
+        self.run_graph(
+            inputs,
+            |tensor, batched| {
+                if batched { tensor.rows(range.clone()) } else { Ok(tensor.as_view()) }
+            },
+        )
     }
 
     /// The outputs for the rows `range`, as the graph takes them.
@@ -171,6 +194,33 @@ impl TractModel {
                 ranges.into_par_iter().map(|range| self.run_rows(inputs, range)).collect::<Result<Vec<_>>>()
             })?,
         )
+    }
+
+    /// The outputs by their names, those with a batch axis as `of_rows` makes them of answers for `m` rows.
+    fn named(
+        &self,
+        answers: Vec<Tensor<'static>>,
+        m: usize,
+        of_rows: impl Fn(Tensor<'static>) -> Result<Tensor<'static>>,
+    ) -> Result<Tensors<'static>> {
+        let mut outputs = Tensors::with_capacity(answers.len());
+        for (spec, tensor) in self.analysis.signature.outputs().iter().zip(answers) {
+            if !spec.is_batched() {
+                outputs.push(spec.name().clone(), tensor);
+                continue;
+            }
+            if tensor.shape().first() != Some(&m) {
+                return Err(Error::new(
+                    ErrorKind::Backend,
+                    "the graph gave another number of answers than it was given observations",
+                )
+                .tensor(spec.name())
+                .expected(m)
+                .actual(crate::tensor::shape_text(tensor.shape())));
+            }
+            outputs.push(spec.name().clone(), of_rows(tensor)?);
+        }
+        Ok(outputs)
     }
 
     /// Outputs of no rows: those of one row of zeros, with the row taken away.
@@ -229,24 +279,17 @@ impl Model for TractModel {
             return self.empty(inputs);
         }
         let answers = if batched { self.run_batch(inputs, m)? } else { self.run(inputs, 0..1)? };
-        let mut outputs = Tensors::with_capacity(answers.len());
-        for (spec, tensor) in self.analysis.signature.outputs().iter().zip(answers) {
-            if spec.is_batched() && tensor.shape().first() != Some(&m) {
-                return Err(Error::new(
-                    ErrorKind::Backend,
-                    "the graph gave another number of answers than it was given observations",
-                )
-                .tensor(spec.name())
-                .expected(m)
-                .actual(crate::tensor::shape_text(tensor.shape())));
-            }
-            outputs.push(spec.name().clone(), tensor);
-        }
-        Ok(outputs)
+        self.named(answers, m, Ok)
     }
 
     fn predict(&self, input: &Tensors<'_>) -> Result<Tensors<'static>> {
-        crate::model::predict_as_batch(self, input)
+        if self.analysis.batching == Batching::None {
+            return crate::model::predict_as_batch(self, input);
+        }
+        let answers = self.run_graph(input, |tensor, batched| {
+            Ok(if batched { tensor.with_batch_axis() } else { tensor.as_view() })
+        })?;
+        self.named(answers, 1, Tensor::without_batch_axis)
     }
 
     fn describe(&self) -> Description {

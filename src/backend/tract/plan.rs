@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tract_onnx::prelude::*;
 
 use super::contain::contained;
+use super::recurrent;
 use crate::{Dim, Error, ErrorKind, Limits, Result};
 
 /// From this many bytes of weights on, one plan for all shapes is tried.
@@ -26,18 +27,17 @@ const IDLE_STATES: usize = 16;
 /// A graph compiled for one combination of input shapes.
 struct Plan {
     plan: Arc<TypedSimplePlan>,
-    /// States of finished runs; making one costs an allocation per node. Empty where an operator has a state of its
-    /// own: tract's recurrent ones go on from the last run instead of starting anew.
+    /// States of finished runs; making one costs an allocation per node. Empty where a run is not repeatable.
     idle: Mutex<Vec<TypedSimpleState>>,
-    stateless: bool,
+    repeatable: bool,
 }
 
 impl Plan {
-    fn new(plan: Arc<TypedSimplePlan>) -> TractResult<Self> {
-        let state = plan.spawn()?;
-        let stateless = state.op_states.iter().all(Option::is_none);
-        let idle = if stateless { vec![state] } else { Vec::new() };
-        Ok(Self { plan, idle: Mutex::new(idle), stateless })
+    fn compile(mut typed: TypedModel) -> TractResult<Self> {
+        recurrent::begin_anew(&mut typed);
+        let plan = typed.into_optimized()?.into_runnable()?;
+        let repeatable = recurrent::is_repeatable(plan.model());
+        Ok(Self { plan, idle: Mutex::default(), repeatable })
     }
 
     fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
@@ -47,7 +47,7 @@ impl Plan {
             None => self.plan.spawn()?,
         };
         let outputs = state.run(inputs)?;
-        if self.stateless {
+        if self.repeatable {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             if idle.len() < IDLE_STATES {
                 idle.push(state);
@@ -58,7 +58,27 @@ impl Plan {
 }
 
 /// A plan that is there, or that one thread is making while others wait for it.
-type Slot = Arc<Mutex<Option<Arc<Plan>>>>;
+#[derive(Default)]
+struct Slot {
+    plan: OnceLock<Plan>,
+    making: Mutex<()>,
+}
+
+impl Slot {
+    fn get_or_make(&self, make: impl FnOnce() -> Result<Plan>) -> Result<&Plan> {
+        if let Some(plan) = self.plan.get() {
+            return Ok(plan);
+        }
+        let _alone = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.plan.get() {
+            Some(plan) => Ok(plan),
+            None => {
+                let made = make()?;
+                Ok(self.plan.get_or_init(|| made))
+            }
+        }
+    }
+}
 
 /// A plan for all shapes, with the shapes for which the sizes of its tensors were held against the limits.
 struct General {
@@ -73,7 +93,7 @@ pub(super) struct Plans {
     types: Vec<DatumType>,
     max_elements: usize,
     /// The sizes of all inputs one after another, oldest use first.
-    kept: Mutex<Vec<(Vec<usize>, Slot)>>,
+    kept: Mutex<Vec<(Vec<usize>, Arc<Slot>)>>,
     most_kept: usize,
     large: bool,
     general: Option<General>,
@@ -148,7 +168,7 @@ impl Plans {
             if named.is_empty() {
                 return Err(TractError::msg("every size is known"));
             }
-            Plan::new(graph.into_optimized()?.into_runnable()?)
+            Plan::compile(graph.into_typed()?)
         });
         self.general = made.ok().map(|plan| General { plan, checked: Mutex::default() });
     }
@@ -213,9 +233,11 @@ impl Plans {
 
     /// Runs the plan for all shapes.
     fn run_general(&self, general: &General, inputs: TVec<TValue>) -> Result<TVec<TValue>> {
-        let key: Vec<usize> = inputs.iter().flat_map(|t| t.shape()).copied().collect();
-        let known = general.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
-        if !known {
+        let shapes: TVec<&[usize]> = inputs.iter().map(|t| t.shape()).collect();
+        let known = |checked: &Mutex<Vec<Vec<usize>>>| {
+            checked.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|key| is_key(key, &shapes))
+        };
+        if !known(&general.checked) {
             let model = general.plan.plan.model();
             let mut symbols = SymbolValues::default();
             for (outlet, input) in model.inputs.iter().zip(&inputs) {
@@ -231,42 +253,31 @@ impl Plans {
             if checked.len() >= MOST_KEPT as usize {
                 checked.remove(0);
             }
-            checked.push(key);
+            checked.push(shapes.concat());
         }
+        drop(shapes);
         contained(ErrorKind::Backend, "running the graph", || general.plan.run(inputs))
     }
 
     fn compile(&self, shapes: &[&[usize]]) -> Result<Plan> {
         let typed = self.typed(shapes)?;
-        contained(ErrorKind::Unsupported, "compiling the graph", || Plan::new(typed.into_optimized()?.into_runnable()?))
+        contained(ErrorKind::Unsupported, "compiling the graph", || Plan::compile(typed))
     }
 
     /// The slot of these shapes, now the last used.
-    fn slot(&self, shapes: &[&[usize]]) -> Slot {
-        let same = |key: &[usize]| key.iter().eq(shapes.iter().copied().flatten());
+    fn slot(&self, shapes: &[&[usize]]) -> Arc<Slot> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.iter().rposition(|(key, _)| same(key)) {
+        match kept.iter().rposition(|(key, _)| is_key(key, shapes)) {
             Some(at) if at + 1 == kept.len() => {}
             Some(at) => kept[at..].rotate_left(1),
             None => {
                 if kept.len() >= self.most_kept {
                     kept.remove(0);
                 }
-                kept.push((shapes.concat(), Slot::default()));
+                kept.push((shapes.concat(), Arc::default()));
             }
         }
         kept.last().map(|(_, slot)| Arc::clone(slot)).unwrap_or_default()
-    }
-
-    fn plan(&self, shapes: &[&[usize]]) -> Result<Arc<Plan>> {
-        let slot = self.slot(shapes);
-        let mut plan = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plan) = &*plan {
-            return Ok(Arc::clone(plan));
-        }
-        let made = Arc::new(self.compile(shapes)?);
-        *plan = Some(Arc::clone(&made));
-        Ok(made)
     }
 
     /// The outputs for `inputs`.
@@ -287,8 +298,14 @@ impl Plans {
     /// As [`run`](Self::run).
     pub(super) fn run_alone(&self, inputs: TVec<TValue>) -> Result<TVec<TValue>> {
         let shapes: TVec<&[usize]> = inputs.iter().map(|t| t.shape()).collect();
-        let plan = self.plan(&shapes)?;
+        let slot = self.slot(&shapes);
+        let plan = slot.get_or_make(|| self.compile(&shapes))?;
         drop(shapes);
         contained(ErrorKind::Backend, "running the graph", || plan.run(inputs))
     }
+}
+
+/// Whether `key` holds the sizes of these shapes one after another. The ranks of the inputs never change.
+fn is_key(key: &[usize], shapes: &[&[usize]]) -> bool {
+    key.iter().eq(shapes.iter().copied().flatten())
 }

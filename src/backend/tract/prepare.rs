@@ -4,13 +4,13 @@
 //! checked against their bytes and the limits, and those in other files are put in, so that tract reads none itself.
 //! What the exporter wrote about shapes is taken out, since tract takes such hints for truth.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{rewrite, sizes, support};
 use crate::backend::file::used_names;
 use crate::onnx::{
-    ExternalData, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, data_location,
-    data_type,
+    ExternalData, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorData, TensorProto, ValueInfoProto,
+    data_location, data_type,
 };
 use crate::{Error, ErrorKind, Limits, Result};
 
@@ -25,6 +25,8 @@ pub(super) struct Prepared {
     pub(super) weight_bytes: u64,
     /// The operators that were rewritten into standard ones, each once.
     pub(super) rewritten: Vec<String>,
+    /// Numbers of the graph's small constants that may be sizes: exporters write an axis as the size that they saw.
+    pub(super) sizes: Vec<usize>,
 }
 
 /// Prepares a file of which `outputs` are wanted.
@@ -67,7 +69,8 @@ pub(super) fn prepare(
         opset_import: vec![standard],
         ..ModelProto::default()
     };
-    Ok(Prepared { proto, inputs, parameters: weights.numbers, weight_bytes: weights.bytes, rewritten })
+    let sizes = weights.sizes.into_iter().collect();
+    Ok(Prepared { proto, inputs, parameters: weights.numbers, weight_bytes: weights.bytes, rewritten, sizes })
 }
 
 /// Keeps the nodes that `outputs` need, each after those it needs itself.
@@ -175,6 +178,21 @@ fn ranks(graph: &GraphProto) -> HashMap<String, usize> {
 struct Weights {
     numbers: u64,
     bytes: u64,
+    sizes: BTreeSet<usize>,
+}
+
+impl Weights {
+    /// The most numbers of a constant that may be sizes: as many as a shape has axes.
+    const AXES: usize = 8;
+    const SIZES: std::ops::RangeInclusive<i64> = 2..=4096;
+
+    fn note_sizes(&mut self, data: &TensorData) {
+        if let TensorData::I64(values) = data
+            && values.len() <= Self::AXES
+        {
+            self.sizes.extend(values.iter().filter(|n| Self::SIZES.contains(n)).map(|n| *n as usize));
+        }
+    }
 }
 
 /// Takes hints about shapes out of a graph and its subgraphs, and puts every tensor's values in.
@@ -237,6 +255,7 @@ fn whole(
     let dense = tensor.to_dense(external, limits.max_elements)?;
     let code = tensor.data_type.unwrap_or_default();
     weights.numbers += dense.data.len() as u64;
+    weights.note_sizes(&dense.data);
     let size = super::super::declared::dtype(code).and_then(crate::DType::size_bytes).unwrap_or(24);
     weights.bytes += (dense.data.len() * size) as u64;
     let outside = tensor.data_location.unwrap_or_default() == data_location::EXTERNAL;

@@ -85,9 +85,12 @@ pub struct Ort<'c> {
 impl<'c> Ort<'c> {
     pub fn load(library: &'static Library, case: &'c Case, batch: usize) -> Result<Self, Fault> {
         let session = new_session(library, &case.onnx)?;
-        let names = case.inputs.iter().map(|i| CString::new(i.name.as_str()));
-        let input_names = names.collect::<Result<Vec<_>, _>>()?;
-        let output_names = output_names(library, session)?;
+        let input_names = match case.inputs.as_slice() {
+            // Converters name the only input as they like.
+            [_] => session_names(library, session, Side::Inputs)?,
+            inputs => inputs.iter().map(|i| CString::new(i.name.as_str())).collect::<Result<_, _>>()?,
+        };
+        let output_names = session_names(library, session, Side::Outputs)?;
         let shape = |i: &crate::case::Input| i.pool.window_shape(batch).iter().map(|d| *d as i64).collect();
         let mut ort = Self {
             library,
@@ -281,14 +284,23 @@ fn new_session(library: &Library, model: &Path) -> Result<*mut OrtSession, Fault
     Ok(session)
 }
 
-fn output_names(library: &Library, session: *mut OrtSession) -> Result<Vec<CString>, Fault> {
+enum Side {
+    Inputs,
+    Outputs,
+}
+
+fn session_names(library: &Library, session: *mut OrtSession, side: Side) -> Result<Vec<CString>, Fault> {
+    let (count_of, name_of) = match side {
+        Side::Inputs => (library.api.SessionGetInputCount, library.api.SessionGetInputName),
+        Side::Outputs => (library.api.SessionGetOutputCount, library.api.SessionGetOutputName),
+    };
     let mut count = 0;
     // SAFETY: the session is live; each name is copied before the allocator takes it back.
     unsafe {
-        library.check((library.api.SessionGetOutputCount)(session, &mut count))?;
+        library.check(count_of(session, &mut count))?;
         let name = |i| {
             let mut name = ptr::null_mut();
-            library.check((library.api.SessionGetOutputName)(session, i, library.allocator, &mut name))?;
+            library.check(name_of(session, i, library.allocator, &mut name))?;
             let owned = CStr::from_ptr(name).to_owned();
             library.check((library.api.AllocatorFree)(library.allocator, name.cast()))?;
             Ok(owned)

@@ -19,8 +19,11 @@ pub struct Ours<'c> {
 }
 
 impl<'c> Ours<'c> {
-    pub fn load(case: &'c Case, batch: usize) -> Result<Self, Fault> {
-        let mut loader = Loader::new();
+    pub fn load(case: &'c Case, batch: usize, threads: usize) -> Result<Self, Fault> {
+        let mut loader = Loader::new().threads(threads);
+        if let Some(engine) = &case.engine {
+            loader = loader.tree_engine(engine.parse().map_err(told)?);
+        }
         if let Some(backend) = &case.backend {
             loader = loader.backend(backend.parse().map_err(told)?);
         }

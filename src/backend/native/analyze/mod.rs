@@ -12,7 +12,7 @@ use probe::{Found, Prober};
 
 use super::program::Program;
 use crate::onnx::ValueInfoProto;
-use crate::{Dim, ErrorKind, Limits, Result, Signature, TensorSpec};
+use crate::{Dim, Error, ErrorKind, Limits, Result, Signature, TensorSpec};
 
 /// How a batch of m rows is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,7 @@ pub(super) fn analyze(
         Err(e) if matches!(e.kind(), ErrorKind::LimitExceeded | ErrorKind::Malformed | ErrorKind::Unsupported) => {
             return Err(e);
         }
+        Err(e) if e.kind() == ErrorKind::WrongType => return Err(lacks_type(e)),
         Err(e) => {
             let Some(found) = as_declared(outputs, batching) else { return Err(e) };
             notes.push(
@@ -96,6 +97,18 @@ pub(super) fn analyze(
         && prober.rows_agree(&inputs, &found.outputs)?;
     let [a, b] = &runs.sizes;
     Ok(found.analysis(&inputs, batching, row_independent, b.elements.saturating_sub(a.elements), notes))
+}
+
+/// What an operator says of an element type that it lacks, as a refusal: types do not depend on what a graph is given,
+/// and another backend may have the operator for this one.
+fn lacks_type(error: Error) -> Error {
+    let message = "the backend `native` lacks an operator of the graph for the element type that it gets";
+    let refusal = Error::new(ErrorKind::Unsupported, message);
+    let refusal = match error.node_name() {
+        Some(node) => refusal.node(node),
+        None => refusal,
+    };
+    refusal.with_source(error)
 }
 
 /// Whether a graph declared for a batch of 1 gives the same answers for any.

@@ -128,7 +128,7 @@ impl<W: Answer> BoosterModel<W> {
             divisor: W::from_f64(booster.divisor),
             link: booster.link,
             task: booster.task,
-            pool: Pool::new(loader.threads)?,
+            pool: Pool::new(loader.threads, 1)?,
             description,
             artifact,
         };

@@ -1,6 +1,7 @@
 //! The operators, registered by domain and name.
 
 pub(crate) mod constant;
+mod conv;
 mod flow;
 mod identity;
 mod layout;
@@ -8,7 +9,10 @@ mod linear;
 mod math;
 mod ml;
 pub(crate) mod post;
+pub(super) mod quant;
+mod recurrent;
 mod text;
+mod transformer;
 mod trees;
 #[cfg(test)]
 pub(crate) mod trial;
@@ -35,13 +39,16 @@ const GROUPS: &[&[(&str, Group)]] = &[
     text::GROUPS,
 ];
 
+/// The groups of what only networks have.
+const NETWORKS: &[&[(&str, Group)]] = &[quant::GROUPS, conv::GROUPS, recurrent::GROUPS, transformer::GROUPS];
+
 /// The operator of `node`.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] naming the operator and its domain when there is none.
 pub(crate) fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
     let (name, domain) = (node.op_type(), node.domain());
-    match find(domain, name) {
+    match find(GROUPS, domain, name).or_else(|| find(NETWORKS, domain, name)) {
         Some(build) => build(node),
         None => {
             let shown = if domain.is_empty() { "the standard domain" } else { domain };
@@ -50,14 +57,15 @@ pub(crate) fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
     }
 }
 
-fn find(domain: &str, name: &str) -> Option<Build> {
-    let groups = GROUPS.iter().copied().flatten().filter(|(d, _)| *d == domain);
+fn find(groups: &[&[(&str, Group)]], domain: &str, name: &str) -> Option<Build> {
+    let groups = groups.iter().copied().flatten().filter(|(d, _)| *d == domain);
     groups.flat_map(|(_, group)| group.iter()).find(|(n, _)| *n == name).map(|(_, build)| *build)
 }
 
-/// Whether there is an operator of the name and domain of `node`, and of every node in its subgraphs.
+/// Whether there is an operator of the name and domain of `node`, and of every node in its subgraphs. Those of networks do
+/// not count: a graph is cut where this backend refused it whole, as a rule for the form of one of them.
 #[cfg(feature = "tract")]
 pub(crate) fn has(node: &crate::onnx::NodeProto) -> bool {
     let inner = node.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs));
-    find(node.operator_domain(), node.operator()).is_some() && inner.flat_map(|graph| &graph.node).all(has)
+    find(GROUPS, node.operator_domain(), node.operator()).is_some() && inner.flat_map(|graph| &graph.node).all(has)
 }

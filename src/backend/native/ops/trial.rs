@@ -95,7 +95,13 @@ impl Trial {
     fn compile_graph(&self, graph: &crate::onnx::GraphProto) -> Result<Compiled> {
         let opsets = [(self.domain.clone(), 1), (String::new(), self.opset)].into_iter().collect();
         compile::compile(
-            &Context { opsets, limits: self.limits, external: None, tree_engine: crate::TreeEngine::Auto },
+            &Context {
+                opsets,
+                limits: self.limits,
+                external: None,
+                tree_engine: crate::TreeEngine::Auto,
+                row_ranges: false,
+            },
             graph,
             None,
             None,

@@ -10,11 +10,16 @@ use std::ops::Range;
 use super::columns::{Columns, Question};
 use super::forest::{Forest, Node};
 use super::number::Number;
+use super::row::{RowTrees, Ruling};
 use crate::TreeEngine;
 use crate::kernel::{Ask, BYTE, BitTrees, FEWER, Isa, LevelTrees, MANY, MOST_EXITS, MOST_LEVELS, Step};
 
 /// The trees whose exits are found before they are used.
 const TREES: usize = 8;
+/// How many times as many nodes as the forest has may be written out: only trees that share nodes need more than one.
+const MOST_COPIES: usize = 16;
+/// Room for this many exits is given to trees however few of them they have.
+const ROOM: usize = 1 << 20;
 
 /// A forest as tests over ranks.
 #[derive(Debug)]
@@ -24,12 +29,18 @@ pub(super) struct ByteTrees<T> {
     isa: Isa,
     /// The most exits of a tree, rounded up to a power of two.
     stride: usize,
+    /// The same trees for a row alone; none where these are oblivious or too large for that.
+    alone: Option<RowTrees<T>>,
 }
 
 #[derive(Debug)]
 enum Kind {
     Bits(BitTrees),
-    Levels(LevelTrees),
+    Levels {
+        parts: LevelTrees,
+        /// A tree of more levels than a byte has bits is two parts, of which the first has the lower bits of the exit.
+        per_tree: usize,
+    },
 }
 
 /// The exits of `rows` rows from some trees.
@@ -38,8 +49,23 @@ pub(super) struct Exits<'e, const G: usize> {
     pub(super) first_row: usize,
     pub(super) rows: usize,
     pub(super) first_tree: usize,
-    /// A tree's exits of all rows.
-    pub(super) exits: &'e [[u8; G]],
+    /// A tree's exits of all rows: a byte each, or a lower and a higher byte.
+    pub(super) bytes: &'e [[u8; G]],
+    pub(super) per_tree: usize,
+}
+
+impl<const G: usize> Exits<'_, G> {
+    /// The number of trees.
+    pub(super) fn trees(&self) -> usize {
+        self.bytes.len() / self.per_tree
+    }
+
+    /// The exit of a row from the tree `t` of these.
+    #[inline(always)]
+    pub(super) fn exit(&self, t: usize, row: usize) -> usize {
+        let byte = |part: usize| usize::from(self.bytes[t * self.per_tree + part][row]);
+        if self.per_tree == 1 { byte(0) } else { byte(0) | byte(1) << u8::BITS }
+    }
 }
 
 /// Who is told the exits.
@@ -49,49 +75,67 @@ pub(super) trait Sink {
 
 impl<T: Number> ByteTrees<T> {
     /// The trees of `forest`, and the nodes that the exits are: as many for each tree as [`stride`](Self::stride) says.
-    /// `None` when a tree is too large, or not oblivious where `engine` asks for that.
+    /// `None` when a tree is too large, or trees share too much, or are not oblivious where `engine` asks for that.
     pub(super) fn new<W>(forest: &Forest<T, W>, engine: TreeEngine, isa: Isa) -> Option<(Self, Vec<u32>)> {
         let (columns, questions) = Columns::new(forest)?;
         let mut exits = Vec::with_capacity(forest.roots.len());
         let levels = || {
-            let mut trees = LevelTrees::default();
-            let mut all = Vec::with_capacity(forest.roots.len());
+            let mut of_trees = Vec::with_capacity(forest.roots.len());
+            let mut budget = MOST_COPIES * forest.nodes.len();
             for &root in &forest.roots {
-                let (levels, exits) = oblivious(forest, &questions, root)?;
-                trees.push(&levels);
+                let tree = oblivious(forest, &questions, root)?;
+                budget = budget.checked_sub(tree.1.len())?;
+                of_trees.push(tree);
+            }
+            let deepest = of_trees.iter().map(|(levels, _)| levels.len()).max().unwrap_or(0);
+            let per_tree = if deepest > MOST_LEVELS { 2 } else { 1 };
+            let mut parts = LevelTrees::default();
+            let mut all = Vec::with_capacity(of_trees.len());
+            for (levels, exits) in of_trees {
+                let (low, high) = levels.split_at(levels.len().min(MOST_LEVELS));
+                [low, high].iter().take(per_tree).for_each(|part| parts.push(part));
                 all.push(exits);
             }
-            Some((trees, all))
+            Some((Kind::Levels { parts, per_tree }, all))
         };
-        let kind = match engine {
+        let oblivious = match engine {
             TreeEngine::BitVector => None,
             _ => levels(),
         };
-        let kind = match kind {
-            Some((trees, all)) => {
+        let (kind, alone) = match oblivious {
+            Some((levels, all)) => {
                 exits = all;
-                Kind::Levels(trees)
+                (levels, None)
             }
             None if engine == TreeEngine::Oblivious => return None,
             None => {
                 let mut trees = BitTrees::default();
-                for &root in &forest.roots {
+                let mut rulings = Vec::with_capacity(forest.nodes.len() / 2);
+                let mut budget = MOST_COPIES * forest.nodes.len();
+                for (&root, number_of_tree) in forest.roots.iter().zip(0..) {
                     let tree = Grown::tree(forest, &questions, root)?;
-                    let (sections, of_tree) = number(&tree, &questions);
+                    budget = budget.checked_sub(tree.len())?;
+                    let (sections, of_tree) = number(&tree, &questions, number_of_tree, &mut rulings);
                     trees.push(sections.iter().map(|s| &**s));
                     exits.push(of_tree);
                 }
-                Kind::Bits(trees)
+                let counts: Vec<u32> = exits.iter().map(|e| e.len() as u32).collect();
+                (Kind::Bits(trees), RowTrees::new(forest, &counts, &rulings))
             }
         };
         let stride = exits.iter().map(Vec::len).max().unwrap_or(1).next_multiple_of(BYTE).next_power_of_two();
+        // Every tree gets the room of the largest.
+        let leaves: usize = exits.iter().map(Vec::len).sum();
+        if stride * exits.len() > ROOM + MOST_COPIES * leaves {
+            return None;
+        }
         let mut origins = Vec::with_capacity(stride * exits.len());
         for of_tree in &exits {
             origins.extend_from_slice(of_tree);
             let last = of_tree.last().copied().unwrap_or(0);
             origins.resize(origins.len().next_multiple_of(stride), last);
         }
-        Some((Self { columns, kind, isa, stride }, origins))
+        Some((Self { columns, kind, isa, stride, alone }, origins))
     }
 
     /// Whether this is faster than trees of tests over the numbers themselves, and why.
@@ -115,18 +159,24 @@ impl<T: Number> ByteTrees<T> {
         self.stride
     }
 
-    /// Fewer rows than this are better walked one by one: a group costs the same however many rows are in it.
+    /// The same trees for a row alone.
+    pub(super) fn alone(&self) -> Option<&RowTrees<T>> {
+        self.alone.as_ref()
+    }
+
+    /// Fewer rows than this are better taken one by one: a group costs the same however many rows are in it.
     pub(super) fn few(&self) -> usize {
-        match (self.is_oblivious(), self.isa.bytes()) {
-            (true, _) => 1,
-            (_, 16) => 16,
+        match (&self.kind, &self.alone, self.isa.bytes()) {
+            (Kind::Levels { .. }, ..) => 1,
+            (_, _, 16) => 16,
+            (_, Some(_), _) => 6,
             _ if self.stride > 32 => 10,
             _ => 4,
         }
     }
 
     pub(super) fn is_oblivious(&self) -> bool {
-        matches!(self.kind, Kind::Levels(_))
+        matches!(self.kind, Kind::Levels { .. })
     }
 
     pub(super) fn columns(&self) -> usize {
@@ -137,7 +187,7 @@ impl<T: Number> ByteTrees<T> {
     pub(super) fn work(&self) -> (usize, usize) {
         let tests = match &self.kind {
             Kind::Bits(trees) => trees.asks(),
-            Kind::Levels(trees) => trees.levels(),
+            Kind::Levels { parts, .. } => parts.levels(),
         };
         (tests, self.columns.work())
     }
@@ -145,9 +195,9 @@ impl<T: Number> ByteTrees<T> {
     pub(super) fn bytes(&self) -> usize {
         let trees = match &self.kind {
             Kind::Bits(trees) => trees.bytes(),
-            Kind::Levels(trees) => trees.bytes(),
+            Kind::Levels { parts, .. } => parts.bytes(),
         };
-        trees + self.columns.bytes()
+        trees + self.columns.bytes() + self.alone.as_ref().map_or(0, RowTrees::bytes)
     }
 
     /// Tells `sink` the exits of all rows of `x` (m, n). Every row meets the trees in order.
@@ -160,7 +210,7 @@ impl<T: Number> ByteTrees<T> {
             let group = &x[from * n..(from + rows) * n];
             self.group::<MANY>(group, n, from, &mut columns, sink, |trees, columns, exits| match &self.kind {
                 Kind::Bits(all) => all.many(self.isa, trees, columns, exits),
-                Kind::Levels(all) => all.many(self.isa, trees, columns, exits),
+                Kind::Levels { parts, .. } => parts.many(self.isa, trees, columns, exits),
             });
             from += rows;
         }
@@ -170,7 +220,7 @@ impl<T: Number> ByteTrees<T> {
             let group = &x[from * n..(from + rows) * n];
             self.group::<FEWER>(group, n, from, &mut columns, sink, |trees, columns, exits| match &self.kind {
                 Kind::Bits(all) => all.fewer(self.isa, trees, columns, exits),
-                Kind::Levels(all) => all.fewer(self.isa, trees, columns, exits),
+                Kind::Levels { parts, .. } => parts.fewer(self.isa, trees, columns, exits),
             });
             from += rows;
         }
@@ -187,16 +237,16 @@ impl<T: Number> ByteTrees<T> {
     ) {
         columns.resize(self.columns.count(), [0; G]);
         self.columns.fill(self.isa, x, n, columns);
-        let mut exits = [[0u8; G]; TREES];
-        let trees = match &self.kind {
-            Kind::Bits(all) => all.len(),
-            Kind::Levels(all) => all.len(),
+        let mut bytes = [[0u8; G]; TREES];
+        let (parts, per_tree) = match &self.kind {
+            Kind::Bits(all) => (all.len(), 1),
+            Kind::Levels { parts, per_tree } => (parts.len(), *per_tree),
         };
-        for first_tree in (0..trees).step_by(TREES) {
-            let range = first_tree..trees.min(first_tree + TREES);
-            let exits = &mut exits[..range.len()];
-            find(range, columns, exits);
-            sink.take(&Exits { first_row, rows: x.len() / n, first_tree, exits });
+        for first in (0..parts).step_by(TREES) {
+            let range = first..parts.min(first + TREES);
+            let bytes = &mut bytes[..range.len()];
+            find(range, columns, bytes);
+            sink.take(&Exits { first_row, rows: x.len() / n, first_tree: first / per_tree, bytes, per_tree });
         }
     }
 }
@@ -237,8 +287,13 @@ impl Grown {
     }
 }
 
-/// The tests of a tree by section, and the nodes that its exits are.
-fn number(tree: &[Grown], questions: &[Option<Question>]) -> (Vec<Vec<Ask>>, Vec<u32>) {
+/// The tests of a tree by section, and the nodes that its exits are; what its nodes rule out is added to `rulings`.
+fn number(
+    tree: &[Grown],
+    questions: &[Option<Question>],
+    number_of_tree: u32,
+    rulings: &mut Vec<Ruling>,
+) -> (Vec<Vec<Ask>>, Vec<u32>) {
     let mut sections = vec![Vec::new(); tree[0].leaves.div_ceil(BYTE)];
     let mut exits = vec![0; tree[0].leaves];
     let mut stack = vec![(0usize, 0usize)];
@@ -252,6 +307,8 @@ fn number(tree: &[Grown], questions: &[Option<Question>]) -> (Vec<Vec<Ask>>, Vec
         let (first, second) = if pass_first { (pass, fail) } else { (fail, pass) };
         let to = from + tree[first].leaves;
         stack.extend([(second, to), (first, from)]);
+        let end = to + tree[second].leaves;
+        rulings.push(Ruling { tree: number_of_tree, node, from: to as u32, to: end as u32, on_pass: pass_first });
         for (s, section) in sections.iter_mut().enumerate().take(to.div_ceil(BYTE)).skip(from / BYTE) {
             let [from, to] = [from.max(s * BYTE) - s * BYTE, to.min((s + 1) * BYTE) - s * BYTE];
             let open = !((u8::MAX >> (BYTE - (to - from))) << from);
@@ -273,7 +330,7 @@ fn oblivious<T, W>(forest: &Forest<T, W>, questions: &[Option<Question>], root: 
             let all_leaves = nodes.iter().all(|&n| matches!(forest.nodes[n as usize], Node::Leaf { .. }));
             return all_leaves.then_some((levels, nodes));
         };
-        if levels.len() == MOST_LEVELS {
+        if levels.len() == 2 * MOST_LEVELS {
             return None;
         }
         levels.push(Step { column, bound });

@@ -5,7 +5,8 @@ use super::forest::{Forest, Vote};
 use super::head::Head;
 use super::number::Number;
 use super::oracle;
-use super::pack::{Packed, Packer, Place, Small, Wide};
+use super::pack::{Packed, Packer, Place, Small, Tree, Wide};
+use super::row::RowTrees;
 use super::sums::{Leaves, Summing};
 use super::walk::{self, Walked};
 use crate::kernel::Isa;
@@ -14,14 +15,13 @@ use crate::{Result, TreeEngine};
 /// A forest made ready: features in `T`, weights and sums in `W`.
 #[derive(Debug)]
 pub(crate) struct Engine<T: Engines, W = T> {
-    nodes: Nodes<T>,
-    trees: Walked<T>,
     road: Road<T, W>,
     leaves: Leaves<W>,
     /// The node of the forest that each leaf is.
     origins: Vec<u32>,
     features: usize,
     targets: usize,
+    trees: usize,
     /// Which engine it is and why.
     reason: String,
 }
@@ -43,15 +43,32 @@ impl Default for Options {
     }
 }
 
-/// How many rows at once are taken through the trees.
+/// How rows are taken through the trees.
 #[derive(Debug)]
-enum Road<T, W> {
-    /// All tests at once, over ranks.
-    Bytes(ByteTrees<T>),
+enum Road<T: Engines, W> {
+    /// All tests at once, over ranks. Few rows walk where these trees have no form of their own for that.
+    Bytes(Box<ByteTrees<T>>, Option<Steps<T>>),
     /// From node to node, after the tests of the top of the tree.
-    Walk,
+    Walk(Steps<T>),
     /// Row by row through the plain form, with the leaf that each of its nodes is.
     Literal(Forest<T, W>, Vec<u32>),
+}
+
+impl<T: Engines, W> Road<T, W> {
+    /// The trees for single rows, with the exits that each has room for.
+    fn alone(&self) -> Option<(&RowTrees<T>, usize)> {
+        match self {
+            Self::Bytes(bytes, _) => Some((bytes.alone()?, bytes.stride())),
+            _ => None,
+        }
+    }
+}
+
+/// Trees to be walked.
+#[derive(Debug)]
+struct Steps<T: Engines> {
+    nodes: Nodes<T>,
+    trees: Walked<T>,
 }
 
 /// All trees' nodes, one after another.
@@ -82,31 +99,19 @@ impl<T: Engines, W: Number> Engine<T, W> {
     /// take too much memory.
     pub(crate) fn new(forest: &Forest<T, W>, options: Options) -> Result<Self> {
         let Options { engine, each_vote, isa } = options;
-        let mut packer = Packer::new(forest);
-        let trees = forest.roots.iter().map(|&root| packer.tree(root)).collect::<Result<Vec<_>>>()?;
-        let features = forest.features();
-        let places = || trees.iter().flat_map(|t| t.places.iter().copied().enumerate());
-        let fits =
-            features <= T::Narrow::FEATURES && trees.iter().all(|t| t.places.len() <= <T::Narrow as Packed<T>>::NODES);
-        let nodes = if fits {
-            Nodes::Narrow(places().map(|(at, place)| place.packed(at)).collect())
-        } else {
-            Nodes::Wide(places().map(|(at, place)| place.packed(at)).collect())
-        };
-        let mut walked = Walked {
-            spans: Vec::new(),
-            heads: Vec::new(),
-            leaf_of_node: Vec::new(),
-            nan_matters: places().any(|(_, p)| matches!(p, Place::Branch { nan_left: true, .. })),
-            isa,
+        let (engine, isa) = match engine {
+            TreeEngine::Portable => (TreeEngine::Auto, Isa::portable()),
+            engine => (engine, isa),
         };
         let bytes = match engine {
-            TreeEngine::Auto | TreeEngine::BitVector | TreeEngine::Oblivious => ByteTrees::new(forest, engine, isa),
             TreeEngine::Walk | TreeEngine::Scalar => None,
+            _ => ByteTrees::new(forest, engine, isa),
         };
         let asked = format!("{engine} asked for");
         let (bytes, why) = match bytes {
-            None if engine == TreeEngine::Auto => (None, "a tree has more than 256 leaves".to_owned()),
+            None if engine == TreeEngine::Auto => {
+                (None, "a tree has more than 256 leaves, or far more than the others".to_owned())
+            }
             None if matches!(engine, TreeEngine::BitVector | TreeEngine::Oblivious) => {
                 (None, format!("{asked}, which can't take these trees"))
             }
@@ -116,19 +121,18 @@ impl<T: Engines, W: Number> Engine<T, W> {
             },
             bytes => (bytes, asked),
         };
-        let mut origins = Vec::new();
+        let (mut origins, mut firsts) = (Vec::new(), Vec::new());
         let road = match bytes {
             Some((bytes, of_exits)) => {
                 origins = of_exits;
-                for (tree, of_tree) in trees.iter().zip(origins.chunks_exact(bytes.stride())) {
-                    walked.add_numbered(tree, of_tree);
-                }
-                Road::Bytes(bytes)
+                firsts.extend((0..forest.roots.len()).map(|tree| tree * bytes.stride()));
+                let alone = bytes.is_oblivious() || bytes.alone().is_some();
+                let steps = if alone { None } else { Some(Steps::numbered(forest, isa, &origins, bytes.stride())?) };
+                Road::Bytes(Box::new(bytes), steps)
             }
             None => {
-                for tree in &trees {
-                    walked.add(tree, Head::new(tree, isa), &mut origins);
-                }
+                let steps = Steps::new(forest, isa, &mut origins)?;
+                firsts.extend(steps.trees.spans.iter().map(|s| s.leaf));
                 if engine == TreeEngine::Scalar {
                     let mut leaf_of = vec![0; forest.nodes.len()];
                     for (leaf, &node) in origins.iter().enumerate().rev() {
@@ -136,36 +140,41 @@ impl<T: Engines, W: Number> Engine<T, W> {
                     }
                     Road::Literal(forest.clone(), leaf_of)
                 } else {
-                    Road::Walk
+                    Road::Walk(steps)
                 }
             }
         };
-        let leaves =
-            if each_vote { Leaves::sparse(forest, &origins) } else { Leaves::of(forest, &walked.spans, &origins) };
-        let mut this =
-            Self { nodes, trees: walked, road, leaves, origins, features, targets: forest.targets, reason: why };
+        let leaves = if each_vote { Leaves::sparse(forest, &origins) } else { Leaves::of(forest, &firsts, &origins) };
+        let mut this = Self {
+            road,
+            leaves,
+            origins,
+            features: forest.features(),
+            targets: forest.targets,
+            trees: forest.roots.len(),
+            reason: why,
+        };
         this.reason = this.account(forest.nodes.len());
         Ok(this)
     }
 
     /// Which engine this is and why, and what it holds for a forest of `nodes` nodes.
     fn account(&self, nodes: usize) -> String {
-        let walked = match &self.nodes {
-            Nodes::Narrow(nodes) => size_of_val(&**nodes),
-            Nodes::Wide(nodes) => size_of_val(&**nodes),
-        } + size_of_val(&*self.trees.leaf_of_node);
-        let (name, more) = match &self.road {
-            Road::Bytes(bytes) => {
+        let (name, bytes) = match &self.road {
+            Road::Bytes(bytes, steps) => {
                 let ((tests, _), columns) = (bytes.work(), bytes.columns());
                 let name = if bytes.is_oblivious() { "oblivious" } else { "bit-vector" };
-                (format!("{name}, {tests} tests over {columns} columns of ranks"), bytes.bytes())
+                let name = format!("{name}, {tests} tests over {columns} columns of ranks");
+                (name, bytes.bytes() + steps.as_ref().map_or(0, Steps::bytes))
             }
-            Road::Walk => ("walk".to_owned(), self.trees.heads.iter().map(Head::bytes).sum()),
-            Road::Literal(..) => ("scalar".to_owned(), 0),
+            Road::Walk(steps) => ("walk".to_owned(), steps.bytes()),
+            Road::Literal(forest, leaf_of) => (
+                "scalar".to_owned(),
+                size_of_val(&*forest.nodes) + size_of_val(&*forest.votes) + size_of_val(&**leaf_of),
+            ),
         };
-        let per_node = (walked + more + self.leaves.bytes()) as f64 / nodes.max(1) as f64;
-        let trees = self.trees.spans.len();
-        format!("{name} ({}): {trees} trees, {nodes} nodes, {per_node:.1} bytes per node", self.reason)
+        let per_node = (bytes + self.leaves.bytes() + size_of_val(&*self.origins)) as f64 / nodes.max(1) as f64;
+        format!("{name} ({}): {} trees, {nodes} nodes, {per_node:.1} bytes per node", self.reason, self.trees)
     }
 
     /// Which engine this is and why, with the size of it.
@@ -177,7 +186,7 @@ impl<T: Engines, W: Number> Engine<T, W> {
     pub(crate) fn sums(&self, x: &[T], n: usize, sums: &mut [W]) {
         let mut summing = Summing { leaves: &self.leaves, k: self.targets, sums };
         match &self.road {
-            Road::Bytes(bytes) if x.len() / n.max(1) >= bytes.few() => {
+            Road::Bytes(bytes, _) if x.len() / n.max(1) >= bytes.few() => {
                 debug_assert!(n >= self.features);
                 let stride = bytes.stride();
                 match &self.leaves {
@@ -188,7 +197,14 @@ impl<T: Engines, W: Number> Engine<T, W> {
                     }
                 }
             }
-            _ => match (&self.leaves, self.targets) {
+            road => match (&self.leaves, self.targets) {
+                (Leaves::One { weights, .. }, 1) if let Some((alone, stride)) = road.alone() => {
+                    for (row, sum) in x.chunks_exact(n.max(1)).zip(summing.sums) {
+                        let mut all = *sum;
+                        alone.run(row, |tree, exit| all += weights[tree * stride + exit]);
+                        *sum = all;
+                    }
+                }
                 (Leaves::One { weights, .. }, 1) => {
                     let sums = summing.sums;
                     self.leaves(x, n, |row, _, leaf| sums[row] += weights[leaf]);
@@ -219,9 +235,20 @@ impl<T: Engines, W: Number> Engine<T, W> {
     pub(crate) fn leaves(&self, x: &[T], n: usize, mut visit: impl FnMut(usize, usize, usize)) {
         debug_assert!(n >= self.features);
         match &self.road {
-            Road::Bytes(bytes) if x.len() / n.max(1) >= bytes.few() => {
+            Road::Bytes(bytes, _) if x.len() / n.max(1) >= bytes.few() => {
                 bytes.run(x, n, &mut EachLeaf { stride: bytes.stride(), visit: &mut visit });
             }
+            Road::Bytes(bytes, steps) => {
+                if let Some(alone) = bytes.alone() {
+                    let stride = bytes.stride();
+                    for (r, row) in x.chunks_exact(n.max(1)).enumerate() {
+                        alone.run(row, |tree, exit| visit(r, tree, tree * stride + exit));
+                    }
+                } else if let Some(steps) = steps {
+                    steps.rows(false, x, n, visit);
+                }
+            }
+            Road::Walk(steps) => steps.rows(true, x, n, visit),
             Road::Literal(forest, leaf_of) => {
                 for (r, row) in x.chunks_exact(n.max(1)).enumerate() {
                     for (t, &root) in forest.roots.iter().enumerate() {
@@ -229,14 +256,59 @@ impl<T: Engines, W: Number> Engine<T, W> {
                     }
                 }
             }
-            road => {
-                let grouped = matches!(road, Road::Walk);
-                match &self.nodes {
-                    Nodes::Narrow(nodes) => walk::rows(nodes, &self.trees, grouped, x, n, visit),
-                    Nodes::Wide(nodes) => walk::rows(nodes, &self.trees, grouped, x, n, visit),
-                }
-            }
         }
+    }
+}
+
+impl<T: Engines> Steps<T> {
+    /// The trees with the leaf that each node is, of which `stride` a tree are numbered already.
+    fn numbered<W>(forest: &Forest<T, W>, isa: Isa, origins: &[u32], stride: usize) -> Result<Self> {
+        Self::with(forest, isa, |walked, trees| {
+            for (tree, of_tree) in trees.iter().zip(origins.chunks_exact(stride)) {
+                walked.add_numbered(tree, of_tree);
+            }
+        })
+    }
+
+    /// The trees with their heads; the node of the forest that each leaf is goes to `origins`.
+    fn new<W>(forest: &Forest<T, W>, isa: Isa, origins: &mut Vec<u32>) -> Result<Self> {
+        Self::with(forest, isa, |walked, trees| {
+            trees.iter().for_each(|tree| walked.add(tree, Head::new(tree, isa), origins));
+        })
+    }
+
+    fn with<W>(forest: &Forest<T, W>, isa: Isa, add: impl FnOnce(&mut Walked<T>, &[Tree<T>])) -> Result<Self> {
+        let mut packer = Packer::new(forest);
+        let trees = forest.roots.iter().map(|&root| packer.tree(root)).collect::<Result<Vec<_>>>()?;
+        let places = || trees.iter().flat_map(|t| t.places.iter().copied().enumerate());
+        let fits = forest.features() <= T::Narrow::FEATURES
+            && trees.iter().all(|t| t.places.len() <= <T::Narrow as Packed<T>>::NODES);
+        let nodes = if fits {
+            Nodes::Narrow(places().map(|(at, place)| place.packed(at)).collect())
+        } else {
+            Nodes::Wide(places().map(|(at, place)| place.packed(at)).collect())
+        };
+        let nan_matters = places().any(|(_, p)| matches!(p, Place::Branch { nan_left: true, .. }));
+        let mut walked = Walked { spans: vec![], heads: vec![], leaf_of_node: vec![], nan_matters, isa };
+        add(&mut walked, &trees);
+        Ok(Self { nodes, trees: walked })
+    }
+
+    #[inline(always)]
+    fn rows(&self, in_groups: bool, x: &[T], n: usize, visit: impl FnMut(usize, usize, usize)) {
+        match &self.nodes {
+            Nodes::Narrow(nodes) => walk::rows(nodes, &self.trees, in_groups, x, n, visit),
+            Nodes::Wide(nodes) => walk::rows(nodes, &self.trees, in_groups, x, n, visit),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let nodes = match &self.nodes {
+            Nodes::Narrow(nodes) => size_of_val(&**nodes),
+            Nodes::Wide(nodes) => size_of_val(&**nodes),
+        };
+        let heads = self.trees.heads.iter().map(Head::bytes).sum::<usize>();
+        nodes + size_of_val(&*self.trees.leaf_of_node) + heads
     }
 }
 
@@ -249,9 +321,9 @@ struct EachLeaf<'v, V> {
 impl<V: FnMut(usize, usize, usize)> Sink for EachLeaf<'_, V> {
     fn take<const G: usize>(&mut self, of: &Exits<'_, G>) {
         for row in 0..of.rows.min(G) {
-            for (t, exits) in of.exits.iter().enumerate() {
+            for t in 0..of.trees() {
                 let tree = of.first_tree + t;
-                (self.visit)(of.first_row + row, tree, tree * self.stride + usize::from(exits[row]));
+                (self.visit)(of.first_row + row, tree, tree * self.stride + of.exit(t, row));
             }
         }
     }

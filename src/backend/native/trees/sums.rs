@@ -3,7 +3,6 @@
 use super::byte_trees::{Exits, Sink};
 use super::forest::{Forest, Node, Vote};
 use super::number::Number;
-use super::walk::Span;
 
 /// What the leaves add.
 #[derive(Debug)]
@@ -26,8 +25,8 @@ impl<W: Number> Leaves<W> {
         Self::Sparse { ranges: origins.iter().map(range).collect(), votes: forest.votes.clone() }
     }
 
-    /// The form that suits the votes; `origins` has the node of every leaf.
-    pub(super) fn of<T: Number>(forest: &Forest<T, W>, spans: &[Span], origins: &[u32]) -> Self {
+    /// The form that suits the votes; `origins` has the node of every leaf, and `firsts` the first leaf of every tree.
+    pub(super) fn of<T: Number>(forest: &Forest<T, W>, firsts: &[usize], origins: &[u32]) -> Self {
         let one_target = |leaves: &[u32]| {
             let mut target = None;
             for &leaf in leaves {
@@ -39,8 +38,8 @@ impl<W: Number> Leaves<W> {
             }
             Some(target.unwrap_or(0))
         };
-        let ends = spans.iter().skip(1).map(|s| s.leaf).chain([origins.len()]);
-        let targets = spans.iter().zip(ends).map(|(span, end)| one_target(&origins[span.leaf..end]));
+        let ends = firsts.iter().skip(1).copied().chain([origins.len()]);
+        let targets = firsts.iter().zip(ends).map(|(&first, end)| one_target(&origins[first..end]));
         if let Some(targets) = targets.collect::<Option<Vec<_>>>() {
             let weights = origins.iter().map(|&o| forest.votes_of(o).first().map_or(W::ZERO, |v| v.weight)).collect();
             return Self::One { targets, weights };
@@ -119,28 +118,40 @@ impl<W: Number> Sink for OneSink<'_, '_, W> {
             32 => self.add::<32, G>(exits),
             64 => self.add::<64, G>(exits),
             128 => self.add::<128, G>(exits),
-            _ => self.add::<256, G>(exits),
+            256 => self.add::<256, G>(exits),
+            _ => self.add_large(exits),
         }
     }
 }
 
 impl<W: Number> OneSink<'_, '_, W> {
+    /// Of trees of any size.
+    fn add_large<const G: usize>(&mut self, of: &Exits<'_, G>) {
+        for row in 0..of.rows.min(G) {
+            for t in 0..of.trees() {
+                let tree = of.first_tree + t;
+                self.summing.add(of.first_row + row, tree, tree * self.stride + of.exit(t, row));
+            }
+        }
+    }
+
+    /// Of trees whose exits are bytes.
     #[inline(always)]
     fn add<const S: usize, const G: usize>(&mut self, of: &Exits<'_, G>) {
         let Leaves::One { targets, weights } = self.summing.leaves else { return };
         let k = self.summing.k;
         let sums = &mut self.summing.sums[of.first_row * k..(of.first_row + of.rows) * k];
         let (weights, _) = weights.as_chunks::<S>();
-        let weights = &weights[of.first_tree..of.first_tree + of.exits.len()];
+        let weights = &weights[of.first_tree..of.first_tree + of.bytes.len()];
         if k > 1 {
-            let targets = &targets[of.first_tree..of.first_tree + of.exits.len()];
+            let targets = &targets[of.first_tree..of.first_tree + of.bytes.len()];
             for (row, sums) in sums.chunks_exact_mut(k).enumerate().take(G) {
-                for ((weights, exits), &target) in weights.iter().zip(of.exits).zip(targets) {
+                for ((weights, exits), &target) in weights.iter().zip(of.bytes).zip(targets) {
                     sums[target as usize] += weights[usize::from(exits[row]) % S];
                 }
             }
         } else if let (Ok(weights), Ok(exits)) =
-            (<&[[W; S]; 8]>::try_from(weights), <&[[u8; G]; 8]>::try_from(of.exits))
+            (<&[[W; S]; 8]>::try_from(weights), <&[[u8; G]; 8]>::try_from(of.bytes))
         {
             for (row, sum) in sums.iter_mut().enumerate().take(G) {
                 let mut all = *sum;
@@ -151,7 +162,7 @@ impl<W: Number> OneSink<'_, '_, W> {
             }
         } else {
             for (row, sum) in sums.iter_mut().enumerate().take(G) {
-                for (weights, exits) in weights.iter().zip(of.exits) {
+                for (weights, exits) in weights.iter().zip(of.bytes) {
                     *sum += weights[usize::from(exits[row]) % S];
                 }
             }

@@ -129,6 +129,21 @@ fn every_engine_agrees_with_the_oracle() {
     }
 }
 
+/// Enough trees that one row alone has a road of its own, or, where they are too large, walks.
+#[test]
+fn one_row_through_many_trees() {
+    let mut draw = Draw(13);
+    for (round, branches) in [7, 24, 12].into_iter().enumerate() {
+        let trees = [300, 320, 1100][round];
+        let mut forest: Forest<f32> = random(&mut draw, trees, branches, &MODES, 1 + round % 2);
+        // Sets of many values have a bound on what they grow to when they are walked.
+        forest.sets.resize(forest.sets.len() + 4 * forest.nodes.len(), 0);
+        for m in [1, 3] {
+            check(&mut draw, &forest, m);
+        }
+    }
+}
+
 /// Trees whose levels ask one question each, of every kind.
 #[test]
 fn oblivious_trees_are_found() {
@@ -137,7 +152,7 @@ fn oblivious_trees_are_found() {
         let mut forest: Forest<f32> = random(&mut draw, 1, 3, &MODES, 1);
         forest.roots.clear();
         for _ in 0..1 + draw.below(20) {
-            let levels = draw.below(9);
+            let levels = if round == 7 { 6 + draw.below(5) } else { draw.below(9) };
             let base = forest.nodes.len() as u32;
             forest.roots.push(base);
             for level in 0..levels {
@@ -148,6 +163,13 @@ fn oblivious_trees_are_found() {
                 };
                 for i in 0..1u32 << level {
                     let child = base + (2 << level) - 1 + 2 * i;
+                    let mut branch = branch;
+                    // What a node may grow to is bounded by the lists of the forest: each has its own.
+                    if matches!(branch.mode, Mode::InSet | Mode::InSetFromZero) {
+                        let from = forest.sets.len() as u32;
+                        forest.sets.extend_from_within(branch.members.0 as usize..branch.members.1 as usize);
+                        branch.members = (from, forest.sets.len() as u32);
+                    }
                     forest.nodes.push(Node::Branch(Branch { yes: child, no: child + 1, ..branch }));
                 }
             }

@@ -41,7 +41,7 @@ const NF4: [f32; 16] = [
 const FP4: [f32; 8] = [0.0, 0.005_208_333_3, 0.666_666_7, 1.0, 0.333_333_34, 0.5, 0.166_666_67, 0.25];
 
 /// The numbers of a constant, whatever type they have.
-fn numbers(site: &Site<'_>, name: &str) -> Result<Vec<f32>> {
+pub(super) fn numbers(site: &Site<'_>, name: &str) -> Result<Vec<f32>> {
     Ok(match site.values(name)?.data {
         TensorData::U8(values) => values.into_iter().map(f32::from).collect(),
         TensorData::I8(values) => values.into_iter().map(f32::from).collect(),

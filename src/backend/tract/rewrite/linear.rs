@@ -1,14 +1,15 @@
-//! The `QLinear*` operators, `QGemm` and their kin: dequantise, compute, quantise.
+//! The `QLinear*` operators, `QGemm` and their kin: dequantise, compute, quantise. And products of halves.
 
 use super::Rule;
 use super::qdq::{dequantized, quantize_last};
 use super::site::Site;
 use crate::Result;
-use crate::onnx::{AttributeProto, builder};
+use crate::onnx::{AttributeProto, builder, data_type};
 
 const MS: &str = "com.microsoft";
 
 pub(super) const RULES: &[(&str, &str, Rule)] = &[
+    ("", "Gemm", gemm_of_halves),
     (MS, "QLinearAdd", |site| binary(site, "Add")),
     (MS, "QLinearMul", |site| binary(site, "Mul")),
     (MS, "QLinearSigmoid", |site| unary(site, "Sigmoid", Vec::new())),
@@ -23,6 +24,24 @@ pub(super) const RULES: &[(&str, &str, Rule)] = &[
     (MS, "MatMulIntegerToFloat", mat_mul_integer_to_float),
     (MS, "DynamicQuantizeMatMul", dynamic_quantize_mat_mul),
 ];
+
+/// a b + c in f16, for which tract (0.23.9) takes its `Gemm` to give f32.
+fn gemm_of_halves(site: &mut Site<'_>) -> Result<()> {
+    let plain = site.float("alpha", 1.0) == 1.0 && site.float("beta", 1.0) == 1.0;
+    let halves =
+        [0, 1, 2].iter().any(|&i| site.constant(site.input(i)).and_then(|t| t.data_type) == Some(data_type::FLOAT16));
+    if !(plain && halves) {
+        site.keep();
+        return Ok(());
+    }
+    let mut factors = [site.required(0)?.to_owned(), site.required(1)?.to_owned()];
+    for (factor, name) in factors.iter_mut().zip(["transA", "transB"]) {
+        if site.int(name, 0) != 0 {
+            *factor = site.add("Transpose", &[factor], vec![builder::ints("perm", [1, 0])]);
+        }
+    }
+    product(site, &factors[0], &factors[1], 2)
+}
 
 /// x, its scale and zero point; scale and zero point of the answer.
 fn unary(site: &mut Site<'_>, op: &str, attributes: Vec<AttributeProto>) -> Result<()> {

@@ -14,8 +14,9 @@ mod site;
 
 use std::collections::HashMap;
 
-use site::{Ranks, Site};
+use site::{Site, Surroundings};
 
+use crate::backend::file::used_names;
 use crate::onnx::{GraphProto, NodeProto, TensorProto};
 use crate::{Limits, Result};
 
@@ -71,7 +72,11 @@ impl Whole<'_> {
         let mut constants: HashMap<&str, &TensorProto> =
             graph.initializer.iter().map(|t| (t.name.as_deref().unwrap_or_default(), t)).collect();
         let mut producers = HashMap::new();
+        let mut consumers: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
+        let mut taken = Vec::new();
         for node in &nodes {
+            used_names(node, &mut taken);
+            taken.drain(..).for_each(|name| consumers.entry(name).or_default().push(node));
             producers.extend(node.output.iter().map(|output| (output.as_str(), node)));
             if node.operator() == "Constant"
                 && node.operator_domain().is_empty()
@@ -81,7 +86,7 @@ impl Whole<'_> {
                 constants.insert(name, tensor);
             }
         }
-        let ranks = Ranks { producers, inputs: self.inputs };
+        let around = Surroundings { producers, consumers, inputs: self.inputs };
         for node in &nodes {
             let Some((domain, operator, rule)) = rule_for(node) else {
                 let mut node = node.clone();
@@ -92,7 +97,7 @@ impl Whole<'_> {
                 made.push(node);
                 continue;
             };
-            let mut site = Site::new(node, &constants, &ranks, self.opset, self.limits, &mut self.serial);
+            let mut site = Site::new(node, &constants, &around, self.opset, self.limits, &mut self.serial);
             rule(&mut site).map_err(|e| e.node(node.label()))?;
             let (nodes, tensors) = site.finish();
             let kept = nodes.len() == 1 && nodes[0] == *node;

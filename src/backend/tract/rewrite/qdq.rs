@@ -3,11 +3,12 @@
 //! tract has both for 8-bit numbers with constant parameters. Numbers of 16 bits and computed parameters are written
 //! out: (x - zero) * scale, and round(x / scale) + zero brought into the range.
 //!
-//! So is the dequantisation of activations. Between its two operators tract (0.23.9) replaces everything that keeps
-//! axes apart by a table of 256 answers, and takes a softmax for such an operator: wrong answers without an error.
+//! So is, in part, the dequantisation of activations where one operator of one value follows. What stands alone between
+//! its two operators tract (0.23.9) replaces by a table of 256 answers where it keeps axes apart, and takes a softmax
+//! for such an operator: wrong answers without an error. A product in between keeps it from that.
 
 use super::Rule;
-use super::blocks::{self, Spread};
+use super::blocks::{self, Spread, numbers};
 use super::site::Site;
 use crate::onnx::{TensorData, builder, data_type};
 use crate::{ErrorKind, Result};
@@ -32,6 +33,10 @@ fn dequantize(site: &mut Site<'_>) -> Result<()> {
     if block != 0 {
         return Err(site.unsupported("the backend `tract` takes quantisation by blocks for constants only"));
     }
+    if !zero.is_empty() && plain(site, scale, zero, QUANTIZED) && site.is_joined() {
+        site.last("DequantizeLinear", &[x, scale, zero], vec![builder::int("axis", axis)]);
+        return Ok(());
+    }
     let value = dequantized(site, [x, scale, zero], axis)?;
     site.last("Identity", &[&value], Vec::new());
     Ok(())
@@ -50,6 +55,9 @@ fn zero_type(site: &Site<'_>, zero: &str) -> i32 {
     site.constant(zero).and_then(|t| t.data_type).unwrap_or(data_type::UINT8)
 }
 
+/// What tract dequantises itself.
+const QUANTIZED: &[i32] = &[data_type::UINT8, data_type::INT8, data_type::INT32];
+
 /// Whether tract's own operator takes these parameters.
 fn plain(site: &Site<'_>, scale: &str, zero: &str, types: &[i32]) -> bool {
     site.constant(scale).is_some()
@@ -59,12 +67,17 @@ fn plain(site: &Site<'_>, scale: &str, zero: &str, types: &[i32]) -> bool {
 
 /// The real numbers that `x` stands for, as the name of a new value. `axis` is that of scales for each channel.
 pub(super) fn dequantized(site: &mut Site<'_>, [x, scale, zero]: [&str; 3], axis: i64) -> Result<String> {
-    let known = plain(site, scale, zero, &[data_type::UINT8, data_type::INT8, data_type::INT32]);
+    let known = plain(site, scale, zero, QUANTIZED);
     // tract wants a zero point of the type of what is dequantised.
     let typed = !zero.is_empty() || !matches!(constant_type(site, x), Some(data_type::INT8 | data_type::INT32));
     if known && typed && (constant_type(site, x).is_some() || is_many(site, scale) || is_many(site, zero)) {
         let inputs = if zero.is_empty() { vec![x, scale] } else { vec![x, scale, zero] };
         return Ok(site.add("DequantizeLinear", &inputs, vec![builder::int("axis", axis)]));
+    }
+    if known && !zero.is_empty() && numbers(site, scale)?.iter().all(|s| *s != 1.0) {
+        let one = site.tensor("one", &[], vec![1.0f32])?;
+        let value = site.add("DequantizeLinear", &[x, &one, zero], Vec::new());
+        return Ok(site.add("Mul", &[&value, scale], Vec::new()));
     }
     let [scale, zero] = channels(site, x, [scale, zero], axis)?;
     let mut value = site.float_of(x);

@@ -6,18 +6,22 @@ use crate::onnx::builder::{self, dense_tensor};
 use crate::onnx::{AttributeProto, DenseTensor, NodeProto, TensorData, TensorProto, data_type};
 use crate::{Error, ErrorKind, Limits, Result};
 
-/// How many axes values have, as far as the declarations of the inputs and simple operators tell.
-pub(super) struct Ranks<'g> {
+/// What stands around a node.
+pub(super) struct Surroundings<'g> {
     /// The node that gives a value.
     pub(super) producers: HashMap<&'g str, &'g NodeProto>,
+    /// The nodes that take a value, those with a subgraph that does included.
+    pub(super) consumers: HashMap<&'g str, Vec<&'g NodeProto>>,
+    /// How many axes the inputs of the graph are declared with.
     pub(super) inputs: &'g HashMap<String, usize>,
 }
 
-impl Ranks<'_> {
+impl Surroundings<'_> {
     /// How many nodes are followed back.
     const DEEPEST: usize = 16;
 
-    fn of(&self, name: &str) -> Option<usize> {
+    /// How many axes a value has, as far as the declarations of the inputs and simple operators tell.
+    fn rank(&self, name: &str) -> Option<usize> {
         let mut name = name;
         let mut less = 0;
         for _ in 0..Self::DEEPEST {
@@ -47,7 +51,7 @@ impl Ranks<'_> {
 pub(super) struct Site<'g> {
     node: &'g NodeProto,
     constants: &'g HashMap<&'g str, &'g TensorProto>,
-    ranks: &'g Ranks<'g>,
+    around: &'g Surroundings<'g>,
     pub(super) opset: i64,
     limits: &'g Limits,
     /// Numbers the values made up in this file.
@@ -60,12 +64,12 @@ impl<'g> Site<'g> {
     pub(super) fn new(
         node: &'g NodeProto,
         constants: &'g HashMap<&'g str, &'g TensorProto>,
-        ranks: &'g Ranks<'g>,
+        around: &'g Surroundings<'g>,
         opset: i64,
         limits: &'g Limits,
         serial: &'g mut usize,
     ) -> Self {
-        Self { node, constants, ranks, opset, limits, serial, nodes: Vec::new(), initializers: Vec::new() }
+        Self { node, constants, around, opset, limits, serial, nodes: Vec::new(), initializers: Vec::new() }
     }
 
     /// The nodes and initialisers made.
@@ -116,7 +120,20 @@ impl<'g> Site<'g> {
 
     /// How many axes a value has, where that is easily told.
     pub(super) fn rank(&self, name: &str) -> Option<usize> {
-        self.constant(name).map(|t| t.dims.len()).or_else(|| self.ranks.of(name))
+        self.constant(name).map(|t| t.dims.len()).or_else(|| self.around.rank(name))
+    }
+
+    /// Whether whatever takes the first output is a product, or brings it together with another value.
+    pub(super) fn is_joined(&self) -> bool {
+        let Some(output) = self.node.output.first() else { return false };
+        let mut takers = self.around.consumers.get(output.as_str()).into_iter().flatten();
+        takers.all(|taker| match taker.operator() {
+            "Conv" | "ConvTranspose" | "Gemm" | "MatMul" => true,
+            "Add" | "Sub" | "Mul" | "Div" | "Concat" => {
+                taker.input.iter().any(|other| other != output && self.constant(other).is_none())
+            }
+            _ => false,
+        })
     }
 
     /// An attribute that is an integer.

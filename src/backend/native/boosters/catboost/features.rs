@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::json::{self, FeaturesInfo};
+use super::json::{self, FeaturesInfo, SplitType};
 use crate::{Error, ErrorKind, Result};
 
 /// The features that the file lists, each kind in its order.
@@ -192,10 +192,9 @@ impl Features {
     /// [`ErrorKind::Malformed`] when there is no such question or the split says otherwise;
     /// [`ErrorKind::Unsupported`] for kinds of splits that can't be computed.
     pub(super) fn question(&self, questions: &[Question], split: &json::Split) -> Result<Question> {
-        let kinds = ["FloatFeature", "OneHotFeature", "OnlineCtr"];
-        if !kinds.contains(&split.split_type.as_str()) {
+        if let SplitType::Other(kind) = &split.split_type {
             let message = "the CatBoost model has splits of a kind that this version does not compute (text or embedding features)";
-            return Err(Error::new(ErrorKind::Unsupported, message).actual(&split.split_type));
+            return Err(Error::new(ErrorKind::Unsupported, message).actual(kind));
         }
         let Some(&question) = questions.get(split.split_index as usize) else {
             return Err(malformed("a split has a `split_index` that no feature has")
@@ -204,17 +203,17 @@ impl Features {
         };
         let agrees = match question {
             Question::Above { float, border } => {
-                split.split_type == kinds[0]
+                split.split_type == SplitType::Float
                     && split.border.is_none_or(|b| b == border)
                     && (split.float_feature_index.is_none() || self.float(split.float_feature_index)? == float)
             }
             Question::Is { cat, value } => {
-                split.split_type == kinds[1]
+                split.split_type == SplitType::OneHot
                     && split.value.is_none_or(|v| v == self.cats[cat as usize].values[value as usize])
                     && (split.cat_feature_index.is_none() || self.cat(split.cat_feature_index)? == cat)
             }
             Question::CtrAbove { border, .. } => {
-                split.split_type == kinds[2] && split.border.is_none_or(|b| b == border)
+                split.split_type == SplitType::Ctr && split.border.is_none_or(|b| b == border)
             }
         };
         if agrees {

@@ -186,11 +186,20 @@ pub(super) struct Node {
 #[derive(Debug, Deserialize)]
 pub(super) struct Split {
     pub(super) split_index: u32,
-    pub(super) split_type: String,
+    pub(super) split_type: SplitType,
     pub(super) border: Option<f32>,
     pub(super) float_feature_index: Option<u32>,
     pub(super) cat_feature_index: Option<u32>,
     pub(super) value: Option<i32>,
+}
+
+/// What a question is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SplitType {
+    Float,
+    OneHot,
+    Ctr,
+    Other(String),
 }
 
 /// A number, or a list of them.
@@ -215,13 +224,10 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<File> {
 
 /// Counts objects and arrays, and how deep they stand in each other, before anything is made of them.
 fn check_nesting(bytes: &[u8], limits: &Limits) -> Result<()> {
-    let (mut count, mut depth, mut text, mut escaped) = (0_usize, 0_usize, false, false);
-    for &byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = text,
-            b'"' => text = !text,
-            _ if text => {}
+    let (mut count, mut depth, mut at) = (0_usize, 0_usize, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => at = end_of_text(bytes, at + 1),
             b'{' | b'[' => {
                 count += 1;
                 depth += 1;
@@ -243,8 +249,39 @@ fn check_nesting(bytes: &[u8], limits: &Limits) -> Result<()> {
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
+        at += 1;
     }
     Ok(())
+}
+
+/// Where the text ends whose first character stands at `from`; past the end where it does not.
+fn end_of_text(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while at < bytes.len() && bytes[at] != b'"' {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    at
+}
+
+impl<'de> Deserialize<'de> for SplitType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = SplitType;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the type of a split")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<SplitType, E> {
+                Ok(match text {
+                    "FloatFeature" => SplitType::Float,
+                    "OneHotFeature" => SplitType::OneHot,
+                    "OnlineCtr" => SplitType::Ctr,
+                    other => SplitType::Other(other.to_owned()),
+                })
+            }
+        }
+        deserializer.deserialize_str(Name)
+    }
 }
 
 impl<'de> Deserialize<'de> for OneOrMany {

@@ -4,6 +4,26 @@ use super::text::Field;
 use crate::backend::native::boosters::{Cut, Labels, Link, Task};
 use crate::{Error, ErrorKind, Result};
 
+/// The regressions that may be trained on the square root of the target, by all of their names.
+const TAKES_SQRT: [&str; 16] = [
+    "regression",
+    "regression_l2",
+    "mean_squared_error",
+    "mse",
+    "l2",
+    "l2_root",
+    "root_mean_squared_error",
+    "rmse",
+    "regression_l1",
+    "mean_absolute_error",
+    "l1",
+    "mae",
+    "quantile",
+    "fair",
+    "mape",
+    "mean_absolute_percentage_error",
+];
+
 /// The transform of an objective and what kind of model it makes; `targets` is the number of sums a row has.
 ///
 /// Names and their synonyms are LightGBM's. No objective at all, or one called `custom`, was a function of the user's.
@@ -21,49 +41,10 @@ pub(super) fn objective(field: Option<&Field<'_>>, targets: usize) -> Result<(Li
     let labels = Labels::Count(targets.max(2));
     let cut = Cut::Probability(0.5);
     match name {
-        "regression"
-        | "regression_l2"
-        | "mean_squared_error"
-        | "mse"
-        | "l2"
-        | "l2_root"
-        | "root_mean_squared_error"
-        | "rmse"
-        | "regression_l1"
-        | "mean_absolute_error"
-        | "l1"
-        | "mae"
-        | "quantile"
-        | "fair"
-        | "mape"
-        | "mean_absolute_percentage_error"
-            if has_sqrt =>
-        {
-            one(Link::SignedSquare)
+        name if TAKES_SQRT.contains(&name) => one(if has_sqrt { Link::SignedSquare } else { Link::Identity }),
+        "huber" | "lambdarank" | "rank_xendcg" | "xendcg" | "xe_ndcg" | "xe_ndcg_mart" | "xendcg_mart" => {
+            one(Link::Identity)
         }
-        "regression"
-        | "regression_l2"
-        | "mean_squared_error"
-        | "mse"
-        | "l2"
-        | "l2_root"
-        | "root_mean_squared_error"
-        | "rmse"
-        | "regression_l1"
-        | "mean_absolute_error"
-        | "l1"
-        | "mae"
-        | "quantile"
-        | "fair"
-        | "mape"
-        | "mean_absolute_percentage_error"
-        | "huber"
-        | "lambdarank"
-        | "rank_xendcg"
-        | "xendcg"
-        | "xe_ndcg"
-        | "xe_ndcg_mart"
-        | "xendcg_mart" => one(Link::Identity),
         "poisson" | "gamma" | "tweedie" => one(Link::Exp),
         "cross_entropy" | "xentropy" => one(Link::Logistic { k: 1.0 }),
         "cross_entropy_lambda" | "xentlambda" => one(Link::Softplus),

@@ -80,6 +80,23 @@ fn plan(a: &[usize], b: &[usize]) -> Result<Plan> {
     Ok(Plan { batch, m, k, n, out })
 }
 
+/// A product of batches of matrices: rows, inner length, columns, and which matrix of each value makes each of the answer.
+pub(in crate::backend::native::ops) struct Pairs {
+    pub(in crate::backend::native::ops) m: usize,
+    pub(in crate::backend::native::ops) k: usize,
+    pub(in crate::backend::native::ops) n: usize,
+    pub(in crate::backend::native::ops) out: Shape,
+    pub(in crate::backend::native::ops) matrices: Vec<(usize, usize)>,
+}
+
+/// The product of values of these shapes.
+pub(in crate::backend::native::ops) fn pairs(a: &[usize], b: &[usize]) -> Result<Pairs> {
+    let Plan { batch, m, k, n, out } = plan(a, b)?;
+    let count = if m * k * n == 0 { 0 } else { batch.iter().product() };
+    let matrices = (0..count).map(|i| (matrix_at(i, &batch, lead(a)), matrix_at(i, &batch, lead(b)))).collect();
+    Ok(Pairs { m, k, n, out, matrices })
+}
+
 /// Where matrix `index` of `batch` lies in a value of leading shape `lead`, counted in matrices.
 fn matrix_at(mut index: usize, batch: &[usize], lead: &[usize]) -> usize {
     let (mut at, mut stride) = (0, 1);

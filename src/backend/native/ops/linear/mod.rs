@@ -10,7 +10,7 @@ mod regressor;
 
 use super::Group;
 
-pub(super) use matmul::{product, product_mixes};
+pub(super) use matmul::{pairs, product, product_mixes};
 
 /// The operators of this module, by domain.
 pub(super) const GROUPS: &[(&str, Group)] =

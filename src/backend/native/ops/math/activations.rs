@@ -82,7 +82,7 @@ macro_rules! float_maps {
             }
         }
     )*};
-    ($($(#[$doc:meta])* $name:ident: $x:ident => $body:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $([$kernel:path])?: $x:ident => $body:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub(super) struct $name;
@@ -92,6 +92,11 @@ macro_rules! float_maps {
             fn at<F: Float>(&self, $x: F) -> F {
                 $body
             }
+            $(
+                fn kernel(&self) -> Option<fn(crate::kernel::Isa, &mut [f32])> {
+                    Some($kernel)
+                }
+            )?
         }
     )*};
 }
@@ -110,7 +115,7 @@ float_maps! {
     /// x max(0, min(1, x / 6 + 1 / 2)).
     HardSwish: x => x.times(unit(x.times(F::from_double(1.0 / 6.0)).plus(F::from_double(0.5))));
     /// x Phi(x) with the normal distribution function Phi.
-    Gelu: x => x.times(F::from_double(0.5)).times(F::ONE.plus(x.times(F::from_double(std::f64::consts::FRAC_1_SQRT_2)).erf()));
+    Gelu [crate::kernel::gelu_in_place]: x => x.times(F::from_double(0.5)).times(F::ONE.plus(x.times(F::from_double(std::f64::consts::FRAC_1_SQRT_2)).erf()));
     /// An approximation of [`Gelu`].
     TanhGelu: x => {
         let cube = x.times(x).times(x);

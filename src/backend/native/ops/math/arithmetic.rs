@@ -166,6 +166,16 @@ impl<P: Pairing> Op for Binary<P> {
     }
 }
 
+/// a + b, with NumPy's rules for their shapes.
+pub(crate) fn add<'v>(a: Value<'v>, b: &Value<'_>, cx: &mut Scratch) -> Result<Value<'v>> {
+    paired::<Add>(a, b, Align::Both, cx)
+}
+
+/// a * b, with NumPy's rules for their shapes.
+pub(crate) fn multiply<'v>(a: Value<'v>, b: &Value<'_>, cx: &mut Scratch) -> Result<Value<'v>> {
+    paired::<Mul>(a, b, Align::Both, cx)
+}
+
 /// The elements of `a` paired with those of `b`, in place where `a` has the shape of the output.
 pub(super) fn paired<'v, P: Pairing>(a: Value<'v>, b: &Value<'_>, align: Align, cx: &mut Scratch) -> Result<Value<'v>> {
     let (shape_b, shape) = align.shapes(a.shape(), b.shape())?;

@@ -67,7 +67,7 @@ number_maps! {
 }
 
 macro_rules! float_maps {
-    ($($name:ident: $x:ident => $body:expr;)*) => {$(
+    ($($name:ident $([$kernel:path])?: $x:ident => $body:expr;)*) => {$(
         #[doc = concat!("The operator `", stringify!($name), "`.")]
         #[derive(Debug)]
         struct $name;
@@ -77,6 +77,11 @@ macro_rules! float_maps {
             fn at<F: Float>(&self, $x: F) -> F {
                 $body
             }
+            $(
+                fn kernel(&self) -> Option<fn(crate::kernel::Isa, &mut [f32])> {
+                    Some($kernel)
+                }
+            )?
         }
     )*};
 }
@@ -85,7 +90,7 @@ float_maps! {
     Sqrt: x => x.sqrt();
     Exp: x => x.exp();
     Log: x => x.ln();
-    Erf: x => x.erf();
+    Erf [crate::kernel::erf_in_place]: x => x.erf();
     Reciprocal: x => F::ONE.over(x);
     Floor: x => x.floor();
     Ceil: x => x.ceil();

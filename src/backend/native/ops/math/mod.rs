@@ -29,6 +29,8 @@ mod tests;
 mod unary;
 
 use super::Group;
+pub(super) use arithmetic::{add, multiply};
+pub(super) use dispatch::own;
 
 /// The operators of this module, by domain.
 pub(super) const GROUPS: &[(&str, Group)] = &[

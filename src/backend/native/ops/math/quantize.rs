@@ -10,7 +10,9 @@ use super::reduce::{self, Max, Min};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
-use crate::backend::native::value::Value;
+use crate::backend::native::ops::quant::bytes_value;
+use crate::backend::native::value::{Data, Value};
+use crate::kernel::{Isa, bytes};
 use crate::tensor::shape_text;
 use crate::{DType, Error, ErrorKind, Result};
 
@@ -124,9 +126,18 @@ impl Op for Quantize {
         let (value, scale, zero) = (args.get(0)?, args.get(1)?, args.opt(2));
         let runs = self.layout.runs(value.shape(), scale)?;
         let (scales, zeros) = (scale.to_f32s()?, zero_points(zero, runs[1])?);
-        let items = value.to_f32s()?;
         let shape = value.shape();
         let to = zero.map_or(Some(self.to), Value::dtype);
+        if let (Data::F32(items), [scale], [zero], Some(DType::U8 | DType::I8)) =
+            (value.data(), &scales[..], &zeros[..], to)
+        {
+            let signed = to == Some(DType::I8);
+            let mut out = cx.buffer::<u8>(items.len());
+            out.resize(items.len(), 0);
+            bytes::quantise(Isa::best(), items, *scale, *zero as i32, signed, &mut out);
+            return Ok(smallvec![bytes_value(value.shape().into(), out, signed, cx)]);
+        }
+        let items = value.to_f32s()?;
         Ok(smallvec![match to {
             Some(DType::U8) => quantise_all::<u8>(&items, shape, runs, &scales, &zeros, cx),
             Some(DType::I8) => quantise_all::<i8>(&items, shape, runs, &scales, &zeros, cx),

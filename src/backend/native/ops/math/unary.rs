@@ -9,10 +9,16 @@ use super::num::{Float, Num};
 use crate::Result;
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::value::{Data, Shape, Value};
+use crate::kernel::Isa;
 
 /// A function of a float, in the precision of the element.
 pub(crate) trait FloatMap: Debug + Send + Sync + 'static {
     fn at<F: Float>(&self, x: F) -> F;
+
+    /// The same for many f32, where there is a kernel for it.
+    fn kernel(&self) -> Option<fn(Isa, &mut [f32])> {
+        None
+    }
 
     /// What a neighbouring matrix product can take over.
     fn row_map(&self) -> Option<RowMap> {
@@ -49,7 +55,10 @@ pub(crate) fn map_floats<'v, M: FloatMap>(map: &M, value: Value<'v>) -> Result<V
     let shape = Shape::from_slice(value.shape());
     let data = match value.into_data() {
         Data::F32(mut items) => {
-            each(map, items.to_mut());
+            match map.kernel() {
+                Some(kernel) => kernel(Isa::best(), items.to_mut()),
+                None => each(map, items.to_mut()),
+            }
             Data::F32(items)
         }
         Data::F64(mut items) => {

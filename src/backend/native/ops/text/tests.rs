@@ -187,8 +187,13 @@ fn a_pipeline_counts_tokens_without_making_them() {
     let run = |pad: &str, shape: &[usize], words: &[&str]| {
         let graph = graph("g", [info("x")], nodes(pad), [], [info("y")]);
         let opsets = [(String::new(), 17), ("com.microsoft".to_owned(), 1)].into_iter().collect();
-        let context =
-            Context { opsets, limits: Limits::default(), external: None, tree_engine: crate::TreeEngine::Auto };
+        let context = Context {
+            opsets,
+            limits: Limits::default(),
+            external: None,
+            tree_engine: crate::TreeEngine::Auto,
+            row_ranges: false,
+        };
         let program = compile::compile(&context, &graph, None, None).unwrap().program;
         let outs = program.run([texts(shape, words)], &mut Scratch::new(Limits::default())).unwrap();
         (program.steps.len(), outs[0].shape().to_vec(), outs[0].as_slice::<f32>().unwrap().to_vec())

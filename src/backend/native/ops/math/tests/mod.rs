@@ -53,7 +53,13 @@ impl Case {
         let opsets = [("".to_owned(), self.opset), (self.domain.to_owned(), 1)];
         let opsets = opsets.into_iter().rev().collect();
         compile::compile(
-            &Context { opsets, limits: Limits::default(), external: None, tree_engine: crate::TreeEngine::Auto },
+            &Context {
+                opsets,
+                limits: Limits::default(),
+                external: None,
+                tree_engine: crate::TreeEngine::Auto,
+                row_ranges: false,
+            },
             &graph,
             None,
             None,

@@ -1,0 +1,112 @@
+//! Products of two computed values of 8 bits.
+
+use smallvec::smallvec;
+
+use super::linear::{bytes_value, one, zero_point};
+use super::weights::{Weights, panels, small};
+use crate::backend::native::node::Node;
+use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
+use crate::backend::native::ops::linear::{pairs, product_mixes};
+use crate::backend::native::value::{Data, Value};
+use crate::kernel::bytes::{ByteMatrix, Bytes, Dot, ToBytes, ToSums};
+use crate::kernel::{Left, Places};
+use crate::{Error, ErrorKind, Result};
+
+/// A product whose second matrix is packed at every call.
+#[derive(Debug)]
+pub(super) struct Product {
+    /// Where the second value, and both zero points, stand among the inputs.
+    second: usize,
+    zeros: [usize; 2],
+    /// Factor, zero point and type of the answer; the sums themselves where there is none.
+    answer: Option<(f32, i32, bool)>,
+}
+
+/// `MatMulInteger` of computed values.
+pub(super) fn integer(_node: &Node<'_>) -> Result<Box<dyn Op>> {
+    Ok(Box::new(Product { second: 1, zeros: [2, 3], answer: None }))
+}
+
+/// `QLinearMatMul` of computed values.
+pub(super) fn qlinear(node: &Node<'_>) -> Result<Box<dyn Op>> {
+    let factor = one(node, 1)? * one(node, 4)? / one(node, 6)?;
+    let (zero, signed) = zero_point(node, 7)?;
+    Ok(Box::new(Product { second: 3, zeros: [2, 5], answer: Some((factor, zero, signed)) }))
+}
+
+/// The zero point at `input`, 0 where there is none.
+fn zero(args: &Args<'_, '_>, input: usize) -> Result<i32> {
+    match args.opt(input) {
+        None => Ok(0),
+        Some(value) if value.len() == 1 => small(value.to_i64s()?[0]),
+        Some(value) => Err(Error::new(ErrorKind::Unsupported, "zero points for rows or columns of a computed product")
+            .expected("one for all")
+            .actual(value.len())),
+    }
+}
+
+impl Op for Product {
+    fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
+        let (a, b) = (args.get(0)?, args.get(self.second)?);
+        let zeros = [zero(args, self.zeros[0])?, zero(args, self.zeros[1])?];
+        let plan = pairs(a.shape(), b.shape())?;
+        let (m, k, n) = (plan.m, plan.k, plan.n);
+        let count = cx.check_shape(&plan.out)?;
+        let dot = Dot::best();
+        let mut x = Bytes::new(dot, cx.buffer(a.len() + 4), cx.buffer(0));
+        match a.data() {
+            Data::U8(items) => {
+                x.start(zeros[0], false);
+                x.push_unsigned(items);
+            }
+            Data::I8(items) => {
+                x.start(zeros[0], true);
+                x.push_signed(items);
+            }
+            _ => return Err(a.type_error("u8 or i8")),
+        }
+        x.end();
+        let weights = Weights::of(b)?;
+        let (bias, factors) = match self.answer {
+            Some((factor, ..)) => (panels(&vec![0; n], 0), panels(&vec![factor; n], 0.0)),
+            None => Default::default(),
+        };
+        let mut sums = cx.buffer::<i32>(if self.answer.is_none() { count } else { 0 });
+        sums.resize(if self.answer.is_none() { count } else { 0 }, 0);
+        let mut bytes = cx.buffer::<u8>(if self.answer.is_some() { count } else { 0 });
+        bytes.resize(if self.answer.is_some() { count } else { 0 }, 0);
+        let mut packed: Option<(usize, ByteMatrix)> = None;
+        for (i, (at_a, at_b)) in plan.matrices.iter().copied().enumerate().filter(|_| m * k * n > 0) {
+            if packed.as_ref().is_none_or(|(at, _)| *at != at_b) {
+                let at = |_: usize, i: usize, j: usize| weights.at(at_b * k * n + i * n + j);
+                packed = Some((at_b, ByteMatrix::new(dot, [1, k, n], at, |_| zeros[1] - weights.moved())));
+            }
+            let Some((_, matrix)) = &packed else { continue };
+            let first = [u32::try_from(at_a * m * k)
+                .map_err(|_| Error::new(ErrorKind::LimitExceeded, "a product of more than 2^32 numbers"))?];
+            let left = Left { m, places: Places::Every(k), pieces: &first };
+            match self.answer {
+                None => matrix.multiply(&x, left, &mut ToSums { n, out: &mut sums[i * m * n..(i + 1) * m * n] }),
+                Some((_, zero, signed)) => {
+                    let low = if signed { -128 } else { 0 };
+                    let out = &mut bytes[i * m * n..(i + 1) * m * n];
+                    let (bias, factors) = (&*bias, &*factors);
+                    let to = &mut ToBytes { n, bias, factors, bounds: [low, low + 255], zero, out };
+                    matrix.multiply(&x, left, to);
+                }
+            }
+        }
+        let (wide, narrow) = x.into_buffers();
+        cx.recycle_buffer(wide);
+        cx.recycle_buffer(narrow);
+        Ok(smallvec![match self.answer {
+            None => Value::new(plan.out, sums),
+            Some((_, _, signed)) => bytes_value(plan.out, bytes, signed, cx),
+        }])
+    }
+
+    fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {
+        let [Some(a), Some(b)] = [0, self.second].map(|i| inputs.get(i)) else { return true };
+        product_mixes(a, b) || self.zeros.iter().any(|&z| inputs.get(z).is_some_and(Flow::any))
+    }
+}

@@ -1,0 +1,164 @@
+//! Networks as the loader chooses: float and 8-bit ones trained on digits, and single operators of ONNX Runtime's
+//! quantiser, against ONNX Runtime's own answers. The scripts beside the files made them.
+
+#![allow(clippy::unwrap_used, reason = "tests, and what they share")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use common::{data, numbers, with_prefix};
+use modelberth::table::read_npz;
+use modelberth::{Backend, Loader, Model, Tensor, Tensors};
+
+fn models(folder: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(data(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
+        .collect();
+    found.sort();
+    found
+}
+
+fn golden(path: &Path) -> Tensors<'static> {
+    read_npz(&std::fs::read(path.with_extension("npz")).unwrap()).unwrap()
+}
+
+fn best(row: &[f64]) -> usize {
+    (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0)
+}
+
+/// How far answers are from those expected.
+struct Distance {
+    most: f64,
+    /// The mean distance as a share of the range.
+    mean: f64,
+    /// Rows of ten whose two best are further apart than 2 % of the range and that get another class.
+    other: usize,
+}
+
+fn distance(got: &Tensor<'_>, expected: &Tensor<'_>) -> Distance {
+    assert_eq!(got.shape(), expected.shape());
+    let (got, expected) = (numbers(got).unwrap(), numbers(expected).unwrap());
+    let distances = || got.iter().zip(&expected).map(|(g, e)| (g - e).abs());
+    let (low, high) = expected.iter().fold((f64::MAX, f64::MIN), |(l, h), &e| (l.min(e), h.max(e)));
+    let range = (high - low).max(f64::MIN_POSITIVE);
+    let clear = |row: &[f64]| {
+        let first = best(row);
+        (0..row.len()).all(|i| i == first || row[first] - row[i] > 0.02 * range)
+    };
+    let rows = got.chunks(10).zip(expected.chunks(10));
+    let other = rows.filter(|(g, e)| clear(e) && best(g) != best(e)).count();
+    Distance { most: distances().fold(0.0, f64::max), mean: distances().sum::<f64>() / got.len() as f64 / range, other }
+}
+
+#[test]
+fn nets_answer_as_onnx_runtime_does_and_run_natively() {
+    let mut failures = Vec::new();
+    for path in models("nets") {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let golden = golden(&path);
+        let model = modelberth::load(&path);
+        let answers = model.as_ref().map(|m| m.predict_batch(&with_prefix(&golden, "in:")));
+        let (Ok(model), Ok(Ok(answers))) = (&model, &answers) else {
+            failures.push(format!("{name}: {model:?} {answers:?}"));
+            continue;
+        };
+        let expected = with_prefix(&golden, "ort:");
+        let Distance { most, mean, other } = distance(answers.single().unwrap(), expected.single().unwrap());
+        let told = model.describe();
+        println!("{name:24} {:8} most {most:.2e}  mean/range {mean:.2e}  other classes {other}", told.backend);
+        let (fits, independent) = match name.split_once("_int8_") {
+            None => (most <= 1e-4 && other == 0, true),
+            Some((_, kind)) => (mean <= 0.01 && other == 0, kind != "dynamic"),
+        };
+        if !fits || told.row_independent != independent || told.backend != "native" {
+            failures.push(format!("{name}: {} most {most}, mean {mean}, other {other}", told.backend));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn ranges_of_rows_make_dynamic_nets_independent() {
+    for path in models("nets").into_iter().filter(|p| p.to_string_lossy().contains("dynamic")) {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let model = Loader::new().row_ranges(true).load(&path).unwrap();
+        assert!(model.describe().row_independent, "{name}");
+        let golden = golden(&path);
+        let inputs = with_prefix(&golden, "in:");
+        let together = model.predict_batch(&inputs).unwrap();
+        let expected = with_prefix(&golden, "ort:");
+        let Distance { mean, other, .. } = distance(together.single().unwrap(), expected.single().unwrap());
+        println!("{name:24} mean/range {mean:.2e}  other classes {other}");
+        assert!(mean <= 0.01 && other == 0, "{name}: mean {mean}, other {other}");
+        let (together, alone) = (numbers(together.single().unwrap()).unwrap(), rows(&model, &inputs, 7));
+        assert!(together[7 * 10..8 * 10] == alone[..], "{name}: a row's answer depends on its neighbours");
+    }
+}
+
+/// The answers for row `row` alone.
+fn rows(model: &Arc<dyn Model>, inputs: &Tensors<'_>, row: usize) -> Vec<f64> {
+    let (name, tensor) = inputs.iter().next().unwrap();
+    let all = tensor.view::<f32>().unwrap().to_owned();
+    let width = all.len() / all.shape()[0];
+    let values = all.as_slice().unwrap()[row * width..(row + 1) * width].to_vec();
+    let mut shape = all.shape().to_vec();
+    shape[0] = 1;
+    let one: Tensors<'_> = [(name.clone(), Tensor::from_vec(&shape, values).unwrap())].into_iter().collect();
+    numbers(model.predict_batch(&one).unwrap().single().unwrap()).unwrap()
+}
+
+/// Single operators and small graphs in every form that the quantiser writes.
+fn answers_fit(folder: &str) {
+    let (mut failures, mut native) = (Vec::new(), 0);
+    for path in models(folder) {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let golden = golden(&path);
+        let model = match modelberth::load(&path) {
+            Ok(model) => model,
+            Err(error) => {
+                failures.push(format!("{name}: {error:?}"));
+                continue;
+            }
+        };
+        native += usize::from(model.describe().backend == "native");
+        let answers = match model.predict_batch(&with_prefix(&golden, "in:")) {
+            Ok(answers) => answers,
+            Err(error) => {
+                failures.push(format!("{name}: {error:?}"));
+                continue;
+            }
+        };
+        let expected = with_prefix(&golden, "ort:");
+        for ((_, got), (_, expected)) in answers.iter().zip(expected.iter()) {
+            let Distance { most, mean, .. } = distance(got, expected);
+            println!("{name:40} {:8} most {most:.2e}  mean/range {mean:.2e}", model.describe().backend);
+            // One step of a quantised answer, which rounding the other way makes.
+            let step = if expected.dtype().is_integer() { 1.0 } else { f64::INFINITY };
+            if mean > 0.01 || most > step {
+                failures.push(format!("{name}: {} most {most}, mean {mean}", model.describe().backend));
+            }
+        }
+    }
+    println!("{native} of them natively");
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn operators_of_the_quantiser_answer_as_onnx_runtime_does() {
+    answers_fit("qops");
+}
+
+#[test]
+fn whatever_the_quantiser_writes_answers_as_onnx_runtime_does() {
+    answers_fit("quantized");
+}
+
+#[test]
+fn every_backend_of_a_net_can_still_be_asked_for() {
+    let model = Loader::new().backend(Backend::Tract).load(data("nets/cnn.onnx")).unwrap();
+    assert_eq!(model.describe().backend, "tract");
+}
