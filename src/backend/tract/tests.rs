@@ -231,6 +231,32 @@ fn numbers_of_many_types_go_in_and_out() {
 }
 
 #[test]
+fn a_product_of_halves_gives_halves() {
+    let half = |values: [f32; 2]| values.map(half::f16::from_f32).to_vec();
+    let tensors = vec![
+        dense_tensor("w", &[1, 2], half([1.0, 2.0])).unwrap(),
+        dense_tensor("c", &[1], half([0.5, 0.0])[..1].to_vec()).unwrap(),
+    ];
+    let nodes = vec![plain("Gemm", &["x", "w", "c"], "y", vec![int("transB", 1)])];
+    let inputs = vec![value_info("x", dt::FLOAT16, &[D::Symbolic("n"), D::Fixed(2)])];
+    let model = open(built(inputs, nodes, tensors, &["y"]), 17).unwrap();
+    let x = Array2::from_shape_vec((1, 2), half([3.0, 4.0])).unwrap();
+    let y = model.predict_array(x).unwrap();
+    assert_eq!(y.get::<half::f16>("y").unwrap(), array![[half::f16::from_f32(11.5)]].into_dyn());
+}
+
+#[test]
+fn a_size_that_the_graph_itself_writes_is_found() {
+    // The exporter declares an axis as open and writes down the size that it saw.
+    let tensors = vec![dense_tensor("shape", &[2], vec![-1i64, 14]).unwrap()];
+    let nodes = vec![plain("Reshape", &["x", "shape"], "y", vec![])];
+    let inputs = vec![floats("x", &[D::Symbolic("n"), D::Symbolic("length"), D::Fixed(1)])];
+    let model = open(built(inputs, nodes, tensors, &["y"]), 17).unwrap();
+    let y = model.predict_array(ArrayD::<f32>::zeros(vec![3, 14, 1])).unwrap();
+    assert_eq!(y.get::<f32>("y").unwrap().shape(), [3, 14]);
+}
+
+#[test]
 fn strings_are_refused_by_name() {
     let inputs = vec![value_info("text", dt::STRING, &[D::Symbolic("n")])];
     let error = open(built(inputs, vec![plain("Identity", &["text"], "y", vec![])], vec![], &["y"]), 17).unwrap_err();
