@@ -48,7 +48,7 @@ impl<'a> Entries<'a> {
             Self::Many(many) if many.capacity() == 0 => *self = Self::One([entry]),
             Self::Many(many) => many.push(entry),
             Self::One(_) => {
-                let mut many = core::mem::replace(self, Self::none()).into_vec();
+                let mut many = core::mem::take(self).into_vec();
                 many.push(entry);
                 *self = Self::Many(many);
             }
