@@ -8,7 +8,17 @@ use super::qdq::weights as reals;
 use super::site::Site;
 use crate::Result;
 
-pub(super) const RULES: &[(&str, &str, Rule)] = &[("com.microsoft", "DynamicQuantizeLSTM", lstm)];
+pub(super) const RULES: &[(&str, &str, Rule)] = &[("", "RNN", rnn), ("com.microsoft", "DynamicQuantizeLSTM", lstm)];
+
+/// Left to tract (0.23.9) with the activation that it computes; others come out wrong.
+fn rnn(site: &mut Site<'_>) -> Result<()> {
+    let activations = site.node().find_attribute("activations").map_or(&[][..], |a| &a.strings);
+    if activations.iter().any(|name| !name.eq_ignore_ascii_case(b"Tanh")) {
+        return Err(site.unsupported("the backend `tract` takes RNN with the activation `Tanh` alone"));
+    }
+    site.keep();
+    Ok(())
+}
 
 fn lstm(site: &mut Site<'_>) -> Result<()> {
     let x = site.required(0)?;
