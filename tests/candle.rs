@@ -329,7 +329,8 @@ fn what_is_not_there_is_named() {
         refused(&error, ErrorKind::FeatureDisabled, &[feature]);
     }
     let error = Loader::new().backend(Backend::Native).load(directory("bert")).unwrap_err();
-    refused(&error, ErrorKind::Unsupported, &["candle", "native"]);
+    let kind = if cfg!(feature = "native") { ErrorKind::Unsupported } else { ErrorKind::FeatureDisabled };
+    refused(&error, kind, &["native"]);
     let onnx = data("zoo/classifier_LogisticRegression.onnx");
     let error = Loader::new().backend(Backend::Candle).load(onnx).unwrap_err();
     refused(&error, ErrorKind::Unsupported, &["ONNX", "candle"]);
@@ -421,7 +422,8 @@ fn broken_text_files_are_refused() {
         let whole = fs::read(copy.file(file)).unwrap();
         for part in [&whole[..whole.len() / 2], b"", b"[[[[", b"{\"model_type\": \xff}"] {
             fs::write(copy.file(file), part).unwrap();
-            let error = copy.load().unwrap_err();
+            // On the processor: a directory that can't be told for what it is has no backend that takes a card.
+            let error = Loader::new().load(copy.0.path()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Malformed, "{file}: {error:?}");
         }
     }
