@@ -14,8 +14,8 @@ const BLOCK: usize = 1 << 16;
 /// of one column is laid out as a vector, [`NR`] elements in a lane each.
 ///
 /// Every element of a product is one chain of multiply-adds in the order of k, to which the bias is added: the order in
-/// which ONNX Runtime sums, which shows where large terms cancel. A matrix of one column is summed lane by lane, as
-/// there. How many rows are multiplied at once changes nothing about it, so neither does it change the answer of a row.
+/// which ONNX Runtime sums, which shows where large terms cancel. A matrix of one column is summed lane by lane where it
+/// has many rows. How many rows are multiplied at once changes nothing about it, so neither does it change the answer of a row.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed<T> {
     k: usize,
@@ -187,23 +187,56 @@ dispatch! {
 /// Rows times a single column.
 #[inline(always)]
 fn dots_body<const FMA: bool, T: Real>(packed: &Packed<T>, x: &[T], out: &mut [T]) {
-    if packed.k == 0 {
-        return;
+    let (k, bias) = (packed.k, packed.bias[0][0]);
+    match k {
+        0 => {}
+        _ if k < 2 * NR => chains::<FMA, T>(&packed.panels.as_flattened()[..k], bias, x, out),
+        _ => lanes::<FMA, T>(packed, bias, x, out),
     }
-    let (pairs, odd) = packed.panels.as_chunks::<2>();
-    for (row, out) in x.chunks_exact(packed.k).zip(out) {
-        // Two sums a lane, so that the multiply-adds need not wait for each other.
-        let mut sums = [[T::ZERO; NR]; 2];
-        let mut rest = row;
-        for weights in pairs {
-            for (sums, weights) in sums.iter_mut().zip(weights) {
-                rest = multiply_add::<FMA, T>(rest, weights, sums);
+}
+
+/// Rows of few elements: a chain of multiply-adds each, of several rows side by side.
+#[inline(always)]
+fn chains<const FMA: bool, T: Real>(weights: &[T], bias: T, x: &[T], out: &mut [T]) {
+    let k = weights.len();
+    let (blocks, rest) = out.as_chunks_mut::<MR>();
+    let (whole, last) = x.split_at(blocks.len() * MR * k);
+    for (rows, out) in whole.chunks_exact(MR * k).zip(blocks) {
+        let mut sums = [T::ZERO; MR];
+        for (i, w) in weights.iter().enumerate() {
+            for (r, sum) in sums.iter_mut().enumerate() {
+                *sum = rows[r * k + i].fma::<FMA>(*w, *sum);
             }
         }
-        for weights in odd {
-            multiply_add::<FMA, T>(rest, weights, &mut sums[0]);
+        for (o, s) in out.iter_mut().zip(sums) {
+            *o = s + bias;
         }
-        let [mut sum, second] = sums;
+    }
+    for (row, out) in last.chunks_exact(k).zip(rest) {
+        let mut sum = T::ZERO;
+        for (x, w) in row.iter().zip(weights) {
+            sum = x.fma::<FMA>(*w, sum);
+        }
+        *out = sum + bias;
+    }
+}
+
+/// Rows of many elements: sums by lane, two a lane, so that the multiply-adds need not wait for each other.
+#[inline(always)]
+fn lanes<const FMA: bool, T: Real>(packed: &Packed<T>, bias: T, x: &[T], out: &mut [T]) {
+    let (whole, last) = packed.panels.split_at(packed.k / NR);
+    let (pairs, odd) = whole.as_chunks::<2>();
+    for (row, out) in x.chunks_exact(packed.k).zip(out) {
+        let (mut sum, mut second) = ([T::ZERO; NR], [T::ZERO; NR]);
+        let (x, tail) = row.as_chunks::<NR>();
+        let (x_pairs, x_odd) = x.as_chunks::<2>();
+        for ([x0, x1], [w0, w1]) in x_pairs.iter().zip(pairs) {
+            multiply_add::<FMA, T>(x0, w0, &mut sum);
+            multiply_add::<FMA, T>(x1, w1, &mut second);
+        }
+        for (x, w) in x_odd.iter().zip(odd) {
+            multiply_add::<FMA, T>(x, w, &mut sum);
+        }
         for (s, v) in sum.iter_mut().zip(second) {
             *s += v;
         }
@@ -215,23 +248,19 @@ fn dots_body<const FMA: bool, T: Real>(packed: &Packed<T>, x: &[T], out: &mut [T
             }
             width /= 2;
         }
-        *out = sum[0] + packed.bias[0][0];
+        let mut rest = T::ZERO;
+        for (x, w) in tail.iter().zip(last.as_flattened()) {
+            rest = x.fma::<FMA>(*w, rest);
+        }
+        *out = sum[0] + rest + bias;
     }
 }
 
-/// Adds the products of the first elements of `x`, as many as there are lanes, and gives those that follow.
 #[inline(always)]
-fn multiply_add<'x, const FMA: bool, T: Real>(x: &'x [T], weights: &[T; NR], sums: &mut [T; NR]) -> &'x [T] {
-    if let Some((lanes, rest)) = x.split_first_chunk::<NR>() {
-        for ((s, x), w) in sums.iter_mut().zip(lanes).zip(weights) {
-            *s = x.fma::<FMA>(*w, *s);
-        }
-        return rest;
-    }
+fn multiply_add<const FMA: bool, T: Real>(x: &[T; NR], weights: &[T; NR], sums: &mut [T; NR]) {
     for ((s, x), w) in sums.iter_mut().zip(x).zip(weights) {
         *s = x.fma::<FMA>(*w, *s);
     }
-    &[]
 }
 
 impl<T: Real> Product<'_, T> {
