@@ -79,13 +79,13 @@ impl<T: Number> Columns<T> {
             sets: forest.sets.clone(),
             count: 0,
         };
-        // The first column set of every feature, and where its thresholds start.
-        let features = forest.features();
-        let mut firsts = vec![(0usize, 0usize); features];
+        // The first column set of every feature that is asked for, and where its thresholds start. Not by index: a hostile
+        // file numbers its features as it likes.
+        let mut firsts = HashMap::new();
         let mut from = 0;
         for of_feature in thresholds.chunk_by(|a, b| a.0 == b.0) {
             let feature = of_feature[0].0 as usize;
-            firsts[feature] = (this.ranked.len(), from);
+            firsts.insert(of_feature[0].0, (this.ranked.len(), from));
             for cuts in of_feature.chunks(MOST_CUTS) {
                 let cuts = Cuts::new(&cuts.iter().map(|c| c.1).collect::<Vec<_>>(), T::NAN);
                 this.ranked.push(RankedColumns { feature, cuts, low: None, high: None });
@@ -100,7 +100,7 @@ impl<T: Number> Columns<T> {
                 continue;
             };
             let question = if let Some((t, below, above, nan_below)) = leq(branch) {
-                let (first, from) = firsts[branch.feature as usize];
+                let (first, from) = firsts[&branch.feature];
                 let of_feature = &thresholds[from..];
                 let at = of_feature.partition_point(|c| c.0 == branch.feature && c.1 < t);
                 let of = &mut this.ranked[first + at / MOST_CUTS];
