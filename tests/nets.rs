@@ -5,26 +5,10 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{data, numbers, with_prefix};
-use modelberth::table::read_npz;
+use common::{data, golden, models, numbers, with_prefix};
 use modelberth::{Backend, Loader, Model, Tensor, Tensors};
-
-fn models(folder: &str) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir(data(folder))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
-        .collect();
-    found.sort();
-    found
-}
-
-fn golden(path: &Path) -> Tensors<'static> {
-    read_npz(&std::fs::read(path.with_extension("npz")).unwrap()).unwrap()
-}
 
 fn best(row: &[f64]) -> usize {
     (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0)

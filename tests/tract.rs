@@ -6,31 +6,14 @@
 mod common;
 
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use common::{data, distance, numbers, with_prefix};
+use common::{data, distance, golden, models, numbers, with_prefix};
 use modelberth::conformance::{Options, Tolerance, check};
-use modelberth::table::read_npz;
 use modelberth::{Backend, DType, ErrorKind, Loader, Model, ModelExt, Tensor, Tensors};
-
-fn models(folder: &str) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir(data(folder))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
-        .collect();
-    found.sort();
-    found
-}
 
 fn net(name: &str) -> Arc<dyn Model> {
     Loader::new().backend(Backend::Tract).load(data("nets").join(name)).unwrap()
-}
-
-/// The inputs and ONNX Runtime's answers beside a net.
-fn golden(path: &std::path::Path) -> Tensors<'static> {
-    read_npz(&std::fs::read(path.with_extension("npz")).unwrap()).unwrap()
 }
 
 /// A model through tract, its answers to the inputs beside it, and ONNX Runtime's.

@@ -317,6 +317,7 @@ macro_rules! explicit {
             use std::arch::x86_64::{$add, $fma, $load, $set1, $store, $zero};
 
             use super::{NR, Product};
+            use crate::kernel::left::pointers;
 
             /// Registers of a panel's row.
             const REGISTERS: usize = NR / $lanes;
@@ -355,11 +356,8 @@ macro_rules! explicit {
                 let mut sums = [[[$zero(); REGISTERS]; PANELS]; ROWS];
                 let mut weights = packed.panels[p * k..(p + PANELS) * k].as_ptr().cast::<f32>();
                 for &piece in left.pieces {
-                    let mut at = [x.as_ptr(); ROWS];
-                    for r in 0..ROWS {
-                        // SAFETY: `Product` says that rows lie within `x`.
-                        at[r] = unsafe { at[r].add(starts[r] + piece as usize) };
-                    }
+                    // SAFETY: `Product` says that rows lie within `x`.
+                    let at = unsafe { pointers(x, starts, piece) };
                     for i in 0..run {
                         let mut w = [[$zero(); REGISTERS]; PANELS];
                         for q in 0..PANELS {

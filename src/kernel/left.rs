@@ -51,3 +51,18 @@ impl Left<'_> {
         last + self.pieces.iter().copied().max().unwrap_or(0) as usize + run
     }
 }
+
+/// Where pieces of rows that begin at `starts` lie in `x`.
+///
+/// # Safety
+/// They must begin within `x`.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) unsafe fn pointers<T, const ROWS: usize>(x: &[T], starts: [usize; ROWS], piece: u32) -> [*const T; ROWS] {
+    let mut at = [x.as_ptr(); ROWS];
+    for r in 0..ROWS {
+        // SAFETY: as promised by the caller.
+        at[r] = unsafe { at[r].add(starts[r] + piece as usize) };
+    }
+    at
+}

@@ -31,6 +31,8 @@ enum Sink {
     Arrays(Target, Vec<(String, Column)>),
     Csv(Box<csv::Writer<Target>>, Columns),
     Parquet(Box<ArrowWriter<Target>>, Columns),
+    /// The first batch could not be written; nothing can follow.
+    Failed,
 }
 
 /// Where the bytes go.
@@ -119,7 +121,7 @@ impl TableWriter {
 
     fn write_batch(&mut self, outputs: &Tensors<'_>) -> Result<()> {
         match &mut self.sink {
-            Sink::New(_) => self.start(outputs),
+            Sink::New(_) | Sink::Failed => self.start(outputs),
             Sink::Arrays(_, columns) => columns
                 .iter_mut()
                 .try_for_each(|(name, column)| column.push(outputs.tensor(name)?).map_err(|e| e.tensor(&*name))),
@@ -132,10 +134,7 @@ impl TableWriter {
 
     /// Writes the first batch, which fixes names, types and shapes.
     fn start(&mut self, outputs: &Tensors<'_>) -> Result<()> {
-        let placeholder = Sink::New(Target::Stream(Box::new(io::sink())));
-        let Sink::New(target) = std::mem::replace(&mut self.sink, placeholder) else {
-            return Ok(());
-        };
+        let Sink::New(target) = std::mem::replace(&mut self.sink, Sink::Failed) else { return Err(failed()) };
         self.sink = match self.format {
             TableFormat::Npy | TableFormat::Npz => {
                 let batched = |name: &str| self.signature.output(name).is_none_or(|s| s.is_batched());
@@ -166,11 +165,12 @@ impl TableWriter {
     /// Writes what is held back and puts the file in its place. A writer that is dropped without this leaves no file.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`]; [`ErrorKind::InvalidArgument`] when no batch was written.
+    /// [`ErrorKind::Io`]; [`ErrorKind::InvalidArgument`] when no batch was written, or the first could not be.
     pub fn finish(self) -> Result<()> {
         let name = self.name;
         let finished = match self.sink {
             Sink::New(_) => Err(Error::new(ErrorKind::InvalidArgument, "no batch of outputs was written")),
+            Sink::Failed => Err(failed()),
             Sink::Arrays(target, columns) => finish_arrays(target, self.format, &columns),
             Sink::Csv(out, _) => match out.into_inner() {
                 Ok(target) => target.finish().map_err(Error::from),
@@ -182,6 +182,13 @@ impl TableWriter {
         };
         finished.map_err(|e| if e.file_name().is_none() { e.file(name) } else { e })
     }
+}
+
+fn failed() -> Error {
+    Error::new(
+        ErrorKind::InvalidArgument,
+        "the first batch could not be written, so nothing was; begin again with a new writer",
+    )
 }
 
 fn check_single(format: TableFormat, signature: &Signature) -> Result<()> {

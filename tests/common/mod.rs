@@ -12,6 +12,23 @@ pub(crate) fn data(path: &str) -> PathBuf {
     Path::new(&home).join("tests/data").join(path)
 }
 
+/// The ONNX files in a folder of test data, in order.
+pub(crate) fn models(folder: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(data(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The inputs and the reference's answers beside a model.
+#[cfg(feature = "table")]
+pub(crate) fn golden(path: &Path) -> Tensors<'static> {
+    modelberth::table::read_npz(&std::fs::read(path.with_extension("npz")).unwrap()).unwrap()
+}
+
 /// Every element of a tensor of numbers, as f64.
 pub(crate) fn numbers(tensor: &Tensor<'_>) -> Option<Vec<f64>> {
     if tensor.dtype() == DType::String {

@@ -3,6 +3,8 @@ use super::finish::Finish;
 use super::matrix::{ByteMatrix, NR, Panels};
 use super::rows::Bytes;
 use crate::kernel::Left;
+#[cfg(target_arch = "x86_64")]
+use crate::kernel::left::pointers;
 
 /// Rows are taken in blocks of about so many numbers, which stay in a near cache while the panels pass by.
 const BLOCK: usize = 1 << 16;
@@ -153,7 +155,20 @@ macro_rules! by_rows {
 mod avx2 {
     use std::arch::x86_64::*;
 
-    use super::{Corrected, Finish, NR, Tiles};
+    use super::{Corrected, Finish, NR, Tiles, pointers};
+
+    /// The sums of both halves of a panel.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(super) fn joined(low: __m256i, high: __m256i) -> [i32; NR] {
+        let mut sums = [0i32; NR];
+        // SAFETY: the array has room for two registers.
+        unsafe {
+            _mm256_storeu_si256(sums.as_mut_ptr().cast(), low);
+            _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast(), high);
+        }
+        sums
+    }
 
     /// A weight as it lies in memory.
     pub(super) trait Weight: Copy {
@@ -194,11 +209,8 @@ mod avx2 {
         let mut high = [_mm256_setzero_si256(); ROWS];
         let mut weights = panel.as_ptr();
         for &piece in tiles.left.pieces {
-            let mut at = [x.as_ptr(); ROWS];
-            for r in 0..ROWS {
-                // SAFETY: rows end within `x`.
-                at[r] = unsafe { at[r].add(starts[r] + piece as usize) };
-            }
+            // SAFETY: rows end within `x`.
+            let at = unsafe { pointers(x, starts, piece) };
             for step in 0..tiles.steps {
                 // SAFETY: a panel has 32 weights for each step of each piece, and each piece as many pairs as steps.
                 unsafe {
@@ -213,13 +225,7 @@ mod avx2 {
             }
         }
         for r in 0..ROWS {
-            let mut sums = [0i32; NR];
-            // SAFETY: the array has room for two registers.
-            unsafe {
-                _mm256_storeu_si256(sums.as_mut_ptr().cast(), low[r]);
-                _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast(), high[r]);
-            }
-            done.take(row + r, sums);
+            done.take(row + r, joined(low[r], high[r]));
         }
     }
 }
@@ -229,7 +235,8 @@ mod avx2 {
 mod avx_vnni {
     use std::arch::x86_64::*;
 
-    use super::{Corrected, Finish, NR, Tiles};
+    use super::avx2::joined;
+    use super::{Corrected, Finish, NR, Tiles, pointers};
 
     by_rows!("avx2,fma,avxvnni", u8, W, Byte, [6, 4, 2, 1]);
 
@@ -251,11 +258,8 @@ mod avx_vnni {
         let mut high = [_mm256_setzero_si256(); ROWS];
         let mut weights = panel.as_ptr();
         for &piece in tiles.left.pieces {
-            let mut at = [x.as_ptr(); ROWS];
-            for r in 0..ROWS {
-                // SAFETY: rows end within `x`.
-                at[r] = unsafe { at[r].add(starts[r] + piece as usize) };
-            }
+            // SAFETY: rows end within `x`.
+            let at = unsafe { pointers(x, starts, piece) };
             for step in 0..tiles.steps {
                 // SAFETY: a panel has 64 weights for each step of each piece, and each piece as many fours as steps.
                 unsafe {
@@ -271,13 +275,7 @@ mod avx_vnni {
             }
         }
         for r in 0..ROWS {
-            let mut sums = [0i32; NR];
-            // SAFETY: the array has room for two registers.
-            unsafe {
-                _mm256_storeu_si256(sums.as_mut_ptr().cast(), low[r]);
-                _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast(), high[r]);
-            }
-            done.take(row + r, sums);
+            done.take(row + r, joined(low[r], high[r]));
         }
     }
 }
@@ -288,7 +286,7 @@ mod avx512_vnni {
     use std::arch::x86_64::*;
 
     use super::avx_vnni::Byte;
-    use super::{Corrected, Finish, NR, Tiles};
+    use super::{Corrected, Finish, NR, Tiles, pointers};
 
     by_rows!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma", u8, W, Byte, [12, 4, 1]);
 
@@ -307,11 +305,8 @@ mod avx512_vnni {
         let mut odd = [_mm512_setzero_si512(); ROWS];
         let mut weights = panel.as_ptr();
         for &piece in tiles.left.pieces {
-            let mut at = [x.as_ptr(); ROWS];
-            for r in 0..ROWS {
-                // SAFETY: rows end within `x`.
-                at[r] = unsafe { at[r].add(starts[r] + piece as usize) };
-            }
+            // SAFETY: rows end within `x`.
+            let at = unsafe { pointers(x, starts, piece) };
             let mut step = 0;
             while step + 2 <= tiles.steps {
                 // SAFETY: a panel has 64 weights for each step of each piece, and each piece as many fours as steps.

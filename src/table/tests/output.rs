@@ -124,6 +124,19 @@ fn higher_ranks_fit_only_an_archive() {
 }
 
 #[test]
+fn nothing_follows_a_first_batch_that_could_not_be_written() {
+    let signature = Signature::new(Vec::new(), vec![TensorSpec::new("x", DType::F32, [Dim::Batch])]);
+    let good = Tensors::one("x", vec![1.0f32]);
+    let bad = Tensors::one("x", Array3::<f32>::zeros((1, 2, 2)));
+    let mut writer = TableWriter::create(place("failed.csv"), &signature).unwrap();
+    assert_eq!(writer.write(&bad).unwrap_err().kind(), ErrorKind::Unsupported);
+    // Nothing is there to write to any more: to accept a batch would be to lose it.
+    assert!(writer.write(&good).unwrap_err().message().contains("first batch"));
+    assert_eq!(writer.finish().unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert!(!place("failed.csv").exists());
+}
+
+#[test]
 fn no_file_is_left_when_a_writer_is_dropped() {
     let (signature, outputs) = answers();
     let folder = place("folder");

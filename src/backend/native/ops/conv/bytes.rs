@@ -10,7 +10,7 @@ use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
 use crate::backend::native::ops::quant::linear::{
-    Input, Output, Places, Quantised, bytes_value, column_scales, fixed, output,
+    Input, Output, Places, Quantised, bytes_value, column_scales, fixed, output, recycle,
 };
 use crate::backend::native::ops::quant::weights::{Weights, panels, zeros};
 use crate::backend::native::value::{Item, Value};
@@ -153,9 +153,7 @@ impl Call<'_> {
                 each(i, &image, out);
             }
         }
-        let (wide, narrow) = image.into_buffers();
-        cx.recycle_buffer(wide);
-        cx.recycle_buffer(narrow);
+        recycle(image, cx);
         cx.recycle_buffer(answer);
         Ok(out)
     }
@@ -200,9 +198,7 @@ impl Op for Conv {
                 bytes_value(shape, out, *signed, cx)
             }
         };
-        let (wide, narrow) = bytes.into_buffers();
-        cx.recycle_buffer(wide);
-        cx.recycle_buffer(narrow);
+        recycle(bytes, cx);
         cx.recycle_buffer(scales);
         Ok(smallvec![answer])
     }

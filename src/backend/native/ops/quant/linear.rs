@@ -179,9 +179,7 @@ impl Op for Linear {
                 bytes_value(shape, out, *signed, cx)
             }
         };
-        let (wide, narrow) = bytes.into_buffers();
-        cx.recycle_buffer(wide);
-        cx.recycle_buffer(narrow);
+        recycle(bytes, cx);
         cx.recycle_buffer(scales);
         Ok(smallvec![answer])
     }
@@ -203,6 +201,13 @@ impl Op for Linear {
     fn features(&self) -> Option<usize> {
         Some(self.matrix.k())
     }
+}
+
+/// Takes back the buffers of numbers that nobody needs any more.
+pub(in crate::backend::native::ops) fn recycle(bytes: Bytes, cx: &mut Scratch) {
+    let (wide, narrow) = bytes.into_buffers();
+    cx.recycle_buffer(wide);
+    cx.recycle_buffer(narrow);
 }
 
 /// Bytes as u8, or as the i8 whose bits they are.

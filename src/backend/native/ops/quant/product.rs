@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use super::linear::{bytes_value, one, zero_point};
+use super::linear::{bytes_value, one, recycle, zero_point};
 use super::weights::{Weights, panels, small};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
@@ -96,9 +96,7 @@ impl Op for Product {
                 }
             }
         }
-        let (wide, narrow) = x.into_buffers();
-        cx.recycle_buffer(wide);
-        cx.recycle_buffer(narrow);
+        recycle(x, cx);
         Ok(smallvec![match self.answer {
             None => Value::new(plan.out, sums),
             Some((_, _, signed)) => bytes_value(plan.out, bytes, signed, cx),
