@@ -47,6 +47,8 @@ mod model;
 pub(crate) mod onnx;
 #[cfg(feature = "std")]
 mod progress;
+#[cfg(feature = "registry")]
+pub mod registry;
 mod signature;
 #[cfg(feature = "table")]
 pub mod table;

@@ -10,6 +10,7 @@
 //! | [`candle`] | text encoders from Hugging Face directories, networks of your own |
 //! | [`composing`] | models made of models, models built in code, models of your own |
 //! | [`validating`] | suites, slices, intervals, the comparison with an incumbent |
+//! | [`registry`] | where models live: layout, aliases, gates, garbage, offline starts |
 //! | [`security`] | what a hostile file or request can and can't do |
 
 #[doc = include_str!("inputs.md")]
@@ -39,3 +40,7 @@ pub mod security {}
 #[cfg(feature = "validate")]
 #[doc = include_str!("validating.md")]
 pub mod validating {}
+
+#[cfg(feature = "registry")]
+#[doc = include_str!("registry.md")]
+pub mod registry {}
