@@ -187,3 +187,30 @@ impl Watch {
         self.engine.run(self.watch.poll())
     }
 }
+
+/// As [`super::mlflow::MlflowServer`], for hosts without a runtime.
+#[cfg(feature = "mlflow")]
+#[derive(Debug, Clone)]
+pub struct MlflowServer {
+    server: super::mlflow::MlflowServer,
+    engine: Arc<Engine>,
+}
+
+#[cfg(feature = "mlflow")]
+impl MlflowServer {
+    /// As [`MlflowServer::new`](super::mlflow::MlflowServer::new).
+    ///
+    /// # Errors
+    /// As [there](super::mlflow::MlflowServer::new).
+    pub fn new(url: &str) -> Result<Self> {
+        Ok(Self { server: super::mlflow::MlflowServer::new(url)?, engine: Engine::new()? })
+    }
+
+    /// As [`MlflowServer::version`](super::mlflow::MlflowServer::version).
+    ///
+    /// # Errors
+    /// As [there](super::mlflow::MlflowServer::version).
+    pub fn version(&self, name: &str, which: &str) -> Result<super::mlflow::MlflowModel> {
+        self.engine.run(self.server.version(name, which))
+    }
+}

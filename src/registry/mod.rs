@@ -25,6 +25,8 @@ mod layout;
 mod lineage;
 mod load;
 mod log;
+#[cfg(feature = "mlflow")]
+pub mod mlflow;
 mod name;
 mod new_version;
 mod query;

@@ -75,6 +75,9 @@ pub(crate) enum Verb {
     Export(Export),
     /// Registers the versions of an export.
     Import(Import),
+    /// Registers a model that MLflow logged; prints its number.
+    #[cfg(feature = "mlflow")]
+    Mlflow(Mlflow),
 }
 
 #[derive(Debug, Args)]
@@ -469,6 +472,32 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) aliases: bool,
     /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(feature = "mlflow")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  modelberth registry mlflow fraud mlruns/1/models/m-4f2a/artifacts
+  modelberth registry mlflow fraud http://127.0.0.1:5000 --model fraud-onnx --version @champion --aliases")]
+pub(crate) struct Mlflow {
+    /// The model's name here.
+    pub(crate) name: String,
+    /// The directory that holds `MLmodel`, or the URL of a tracking server.
+    #[arg(value_name = "DIR|URL")]
+    pub(crate) source: String,
+    /// The model's name there, where it is another.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// The version there: its number, or an alias as @ALIAS; the newest unless given.
+    #[arg(long, value_name = "N|@ALIAS", default_value = "")]
+    pub(crate) version: String,
+    /// Moves the aliases that name it there to it here.
+    #[arg(long)]
+    pub(crate) aliases: bool,
+    /// Prints the record instead of the number.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -249,3 +249,22 @@ pub(super) fn import(registry: &Registry, args: &Import) -> Result<()> {
         table(&["there", "here", ""], &rows)
     })
 }
+
+#[cfg(feature = "mlflow")]
+pub(super) fn mlflow(registry: &Registry, args: &super::args::Mlflow) -> Result<()> {
+    use modelberth::registry::blocking::MlflowServer;
+    let (new, aliases) = if args.source.contains("://") {
+        let there = args.model.as_ref().unwrap_or(&args.name);
+        let found = MlflowServer::new(&args.source)?.version(there, &args.version)?;
+        (found.version, found.aliases)
+    } else {
+        (modelberth::registry::mlflow::from_directory(&args.source)?, Vec::new())
+    };
+    let version = registry.register(&args.name, new)?;
+    if args.aliases {
+        for alias in &aliases {
+            registry.set_alias(&args.name, alias, version.number, &Promotion::new().reason("imported from MLflow"))?;
+        }
+    }
+    answer(args.json, &version, || format!("{}\n", version.number))
+}

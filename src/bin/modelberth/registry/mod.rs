@@ -54,6 +54,8 @@ pub(crate) fn run(args: &RegistryArgs) -> Result<bool> {
         Verb::Gc(args) => change::gc(registry, args),
         Verb::Export(args) => change::export(registry, args),
         Verb::Import(args) => change::import(registry, args),
+        #[cfg(feature = "mlflow")]
+        Verb::Mlflow(args) => change::mlflow(registry, args),
     }
     .map(|()| true)
 }
