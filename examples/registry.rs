@@ -70,7 +70,7 @@ fn held_out(path: &str) -> Result<(Array2<f32>, Columns)> {
     for line in std::fs::read_to_string(path)?.lines() {
         let mut fields = line.split(',');
         pixels.extend(fields.by_ref().take(64).filter_map(|pixel| pixel.parse::<f32>().ok()));
-        digits.extend(fields.next().and_then(|digit| digit.parse().ok()));
+        digits.extend(fields.next().and_then(|digit| digit.parse::<i64>().ok()));
     }
     let mut columns = Columns::new();
     columns.push("digit", Column::Int(digits))?;

@@ -178,9 +178,9 @@ mod tests {
     #[test]
     fn rollbacks_undo_one_move_each() {
         use AliasAction::{Remove, Rollback, Set};
-        let cases: &[(&[(AliasAction, u64)], Option<u64>)] = &[
-            (&[], None),
-            (&[(Set, 1)], None),
+        assert_eq!(before(&[]), None);
+        let cases = [
+            (&[(Set, 1)][..], None),
             (&[(Set, 1), (Set, 2), (Set, 3)], Some(2)),
             (&[(Set, 1), (Set, 2), (Set, 3), (Rollback, 2)], Some(1)),
             (&[(Set, 1), (Set, 2), (Set, 3), (Rollback, 2), (Rollback, 1)], None),
@@ -189,7 +189,7 @@ mod tests {
             (&[(Set, 1), (Set, 2), (Set, 2)], Some(1)),
         ];
         for (moves, expected) in cases {
-            assert_eq!(before(&history(moves)), *expected, "{moves:?}");
+            assert_eq!(before(&history(moves)), expected, "{moves:?}");
         }
     }
 

@@ -169,13 +169,10 @@ impl NewVersion {
     /// Makes sure that the record can be written.
     pub(crate) fn check(&self) -> Result<()> {
         for (name, metric) in &self.record.metrics {
-            let numbers = [metric.value].into_iter().chain(metric.interval.into_iter().flatten());
-            for number in numbers.filter(|number| !number.is_finite()) {
-                return Err(Error::new(
-                    ErrorKind::InvalidValue,
-                    format!("the metric `{name}` must be a finite number"),
-                )
-                .actual(number));
+            let mut numbers = [metric.value].into_iter().chain(metric.interval.into_iter().flatten());
+            if let Some(number) = numbers.find(|number| !number.is_finite()) {
+                let message = format!("the metric `{name}` must be a finite number");
+                return Err(Error::new(ErrorKind::InvalidValue, message).actual(number));
             }
         }
         if self.artifact.files.is_empty() {

@@ -1,6 +1,6 @@
 //! The verbs that write.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use modelberth::registry::blocking::Registry;
 use modelberth::registry::{
@@ -96,7 +96,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::from(e).file(path.display()))
 }
 
-fn digest(path: &PathBuf) -> Result<Digest> {
+fn digest(path: &Path) -> Result<Digest> {
     read(path).map(|content| Digest::of(&content))
 }
 
