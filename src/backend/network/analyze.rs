@@ -49,6 +49,7 @@ pub(crate) struct Analysis {
     /// Whether made-up rows got the same answers alone as together.
     pub(crate) rows_agree: bool,
     /// Made-up inputs of three rows (one where rows are run one by one), for looking at the graph.
+    #[cfg_attr(not(feature = "tract"), allow(dead_code, reason = "for following the batch through tract's graph"))]
     pub(crate) probe: Vec<Tensor<'static>>,
     pub(crate) notes: Vec<String>,
 }

@@ -66,7 +66,8 @@ impl Library {
         };
         // SAFETY: loading runs what the library does when it is loaded; the caller names a library that is trusted.
         let library = unsafe { libloading::Library::new(path) }.map_err(|e| {
-            Error::new(ErrorKind::NotFound, format!("the system can't load the library: {e}")).file(path.display())
+            let why = std::error::Error::source(&e).map(|why| format!(": {why}")).unwrap_or_default();
+            Error::new(ErrorKind::NotFound, format!("the system can't load the library: {e}{why}")).file(path.display())
         })?;
         // What it has handed out would dangle if it were closed.
         let library: &'static libloading::Library = Box::leak(Box::new(library));
