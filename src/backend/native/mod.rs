@@ -16,6 +16,8 @@ pub(super) mod ops;
 mod pool;
 mod program;
 mod rewrite;
+#[cfg(feature = "optimize")]
+mod tap;
 #[cfg(test)]
 mod tests;
 #[allow(dead_code, reason = "the readers of the boosters' own files come next")]
@@ -23,5 +25,7 @@ pub(crate) mod trees;
 pub(crate) mod value;
 
 pub(crate) use model::load;
+#[cfg(feature = "optimize")]
+pub(crate) use tap::Tap;
 #[cfg(feature = "tract")]
 pub(crate) use ops::has;

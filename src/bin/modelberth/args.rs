@@ -43,6 +43,12 @@ pub(crate) enum Verb {
     /// Finds the slices of a table on which errors are highest.
     #[cfg(feature = "validate")]
     Slices(Slices),
+    /// Brings a network's numbers to fewer bits and reports the loss.
+    #[cfg(feature = "optimize")]
+    Quantize(crate::optimize::Quantize),
+    /// Compares two models on the same data: outputs, metric, bytes, latency.
+    #[cfg(feature = "optimize")]
+    Compare(crate::optimize::Compare),
     /// Prints a completion script for a shell.
     Completions(Completions),
 }
@@ -246,7 +252,7 @@ impl FromStr for Output {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be at least 1".to_owned()),
         Ok(n) => Ok(n),

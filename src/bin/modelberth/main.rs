@@ -2,6 +2,8 @@
 
 mod args;
 mod draw;
+#[cfg(feature = "optimize")]
+mod optimize;
 #[cfg(feature = "validate")]
 mod validate;
 mod verbs;
@@ -39,6 +41,10 @@ fn main() -> ExitCode {
         Verb::Slices(args) => validate::slices(&args).map(|()| true),
         #[cfg(feature = "validate")]
         Verb::Test(args) => validate::test(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Quantize(args) => optimize::quantize(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Compare(args) => optimize::compare(&args).map(|()| true),
         Verb::Completions(args) => verbs::completions(&args).map(|()| true),
     });
     match ran {
