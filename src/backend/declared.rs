@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::onnx::{DimensionValue, MapType, TypeValue, ValueInfoProto, data_type};
 use crate::{DType, Dim, Error, ErrorKind, Result, TensorSpec};
-#[cfg(feature = "tract")]
+#[cfg(any(feature = "tract", feature = "ort"))]
 use crate::{
     Limits, Tensor,
     tensor::{checked_len, shape_text},
@@ -181,7 +181,7 @@ pub(crate) fn dtype(code: i32) -> Option<DType> {
 ///
 /// # Errors
 /// [`ErrorKind::LimitExceeded`] when the input alone has more elements than `limits` allow.
-#[cfg(feature = "tract")]
+#[cfg(any(feature = "tract", feature = "ort"))]
 pub(crate) fn made_up(
     input: &Declared,
     seed: u64,

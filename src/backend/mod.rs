@@ -4,9 +4,9 @@
 pub(crate) mod candle;
 #[cfg(any(feature = "tract", feature = "candle"))]
 mod contain;
-#[cfg(any(feature = "native", feature = "tract"))]
+#[cfg(any(feature = "native", feature = "tract", feature = "ort"))]
 mod declared;
-#[cfg(any(feature = "native", feature = "tract"))]
+#[cfg(any(feature = "native", feature = "tract", feature = "ort"))]
 mod file;
 #[cfg(any(feature = "native", feature = "tract"))]
 mod inline;
@@ -14,5 +14,11 @@ mod inline;
 pub(crate) mod mixed;
 #[cfg(feature = "native")]
 pub(crate) mod native;
+#[cfg(any(feature = "tract", feature = "ort"))]
+mod network;
+#[cfg(feature = "ort")]
+pub(crate) mod ort;
+#[cfg(any(feature = "tract", feature = "ort"))]
+mod sizes;
 #[cfg(feature = "tract")]
 pub(crate) mod tract;

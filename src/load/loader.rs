@@ -1,5 +1,5 @@
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// Every backend, in the order in which the loader tries them.
+    /// Every backend, in the order in which the loader tries them; `ort` only where it is asked for, or alone in the
+    /// build.
     pub const ALL: [Self; 4] = [Self::Native, Self::Tract, Self::Candle, Self::Ort];
 
     /// The name, which is also the name of its feature.
@@ -43,7 +44,7 @@ impl Backend {
             Self::Native => cfg!(feature = "native"),
             Self::Tract => cfg!(feature = "tract"),
             Self::Candle => cfg!(feature = "candle"),
-            Self::Ort => false,
+            Self::Ort => cfg!(feature = "ort"),
         }
     }
 }
@@ -76,7 +77,15 @@ const ONNX_BACKENDS: &[(Backend, LoadOnnx)] = &[
     (Backend::Native, crate::backend::native::load),
     #[cfg(feature = "tract")]
     (Backend::Tract, crate::backend::tract::load),
+    // Only when asked for, where another one is there: what a file is run by is not to hang on what a machine has.
+    #[cfg(feature = "ort")]
+    (Backend::Ort, crate::backend::ort::load),
 ];
+
+/// Whether a loader that was told no backend tries `backend`.
+const fn is_tried_unasked(backend: Backend) -> bool {
+    !matches!(backend, Backend::Ort) || !cfg!(any(feature = "native", feature = "tract"))
+}
 
 /// An error with all that it was caused by, in one line.
 fn whole(error: &Error) -> String {
@@ -122,6 +131,8 @@ pub struct Loader {
     pub(crate) device: Device,
     pub(crate) tree_engine: TreeEngine,
     pub(crate) row_ranges: bool,
+    #[cfg_attr(not(feature = "ort"), allow(dead_code, reason = "for the backend `ort`"))]
+    pub(crate) ort_library: Option<PathBuf>,
 }
 
 impl Default for Loader {
@@ -135,6 +146,7 @@ impl Default for Loader {
             device: Device::Cpu,
             tree_engine: TreeEngine::Auto,
             row_ranges: false,
+            ort_library: None,
         }
     }
 }
@@ -194,6 +206,15 @@ impl Loader {
     #[must_use]
     pub fn row_ranges(mut self, row_ranges: bool) -> Self {
         self.row_ranges = row_ranges;
+        self
+    }
+
+    /// The file of ONNX Runtime's shared library, for the backend `ort`. Unless set it is the one that the environment
+    /// variable `ORT_DYLIB_PATH` names, else the one that the system finds under its usual name. What the library does is
+    /// beyond the control of this crate, so name one that you trust.
+    #[must_use]
+    pub fn ort_library(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ort_library = Some(path.into());
         self
     }
 
@@ -286,7 +307,9 @@ impl Loader {
             .actual(self.device));
         }
         let mut refusal: Option<(Backend, Error)> = None;
-        for &(backend, load) in ONNX_BACKENDS.iter().filter(|(b, _)| self.backend.is_none_or(|chosen| chosen == *b)) {
+        for &(backend, load) in
+            ONNX_BACKENDS.iter().filter(|(b, _)| self.backend.map_or(is_tried_unasked(*b), |chosen| chosen == *b))
+        {
             let reason = match (&refusal, self.backend) {
                 (_, Some(_)) => "asked for".to_owned(),
                 (Some((before, why)), _) => format!("{backend} takes the file, {before} does not: {}", whole(why)),
@@ -313,7 +336,7 @@ impl Loader {
             Some((_, error)) => error,
             None if ONNX_BACKENDS.is_empty() => Error::new(
                 ErrorKind::FeatureDisabled,
-                "ONNX files need the feature `native` or `tract`, and this build has neither",
+                "ONNX files need the feature `native`, `tract` or `ort`, and this build has none of them",
             ),
             None => Error::new(ErrorKind::Unsupported, "this backend does not read ONNX files")
                 .actual(self.backend.map_or("", Backend::as_str)),

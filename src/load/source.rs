@@ -109,6 +109,12 @@ impl Source {
         Ok(Self::bare(name.to_owned(), bytes))
     }
 
+    /// Where the content was read; nothing where it came from memory.
+    #[cfg(feature = "ort")]
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     fn bare(name: String, bytes: Arc<[u8]>) -> Self {
         Self { name, bytes, directory: None, path: None, beside: None, nesting: 0, parts: Arc::default() }
     }
@@ -187,7 +193,10 @@ impl Source {
     }
 
     /// Where the weights of an ONNX file may lie beside it.
-    #[cfg_attr(not(any(feature = "native", feature = "tract")), allow(dead_code, reason = "for backends"))]
+    #[cfg_attr(
+        not(any(feature = "native", feature = "tract", feature = "ort")),
+        allow(dead_code, reason = "for backends")
+    )]
     pub(crate) fn external(&self) -> Option<ExternalData> {
         match (&self.beside, &self.directory) {
             (Some(Beside { files, base }), _) => Some(ExternalData::in_memory(Arc::clone(files), base)),
@@ -197,7 +206,10 @@ impl Source {
     }
 
     /// The main file as part of this model's artifact: in memory, or where it was read when it is large.
-    #[cfg_attr(not(any(feature = "native", feature = "tract")), allow(dead_code, reason = "for backends"))]
+    #[cfg_attr(
+        not(any(feature = "native", feature = "tract", feature = "ort")),
+        allow(dead_code, reason = "for backends")
+    )]
     pub(crate) fn main_file(&self) -> ArtifactFile {
         match &self.path {
             Some(path) if self.bytes.len() >= LARGE_BYTES => {
@@ -213,7 +225,10 @@ impl Source {
     ///
     /// # Errors
     /// As for reading it.
-    #[cfg_attr(not(any(feature = "native", feature = "tract")), allow(dead_code, reason = "for backends"))]
+    #[cfg_attr(
+        not(any(feature = "native", feature = "tract", feature = "ort")),
+        allow(dead_code, reason = "for backends")
+    )]
     pub(crate) fn file(&self, path: &str) -> Result<ArtifactFile> {
         if let Some(Beside { files, base }) = &self.beside {
             let whole = format!("{base}{path}");

@@ -7,6 +7,7 @@
 //! | [`boosters`] | the boosters' own files: outputs, exactness, what each library does |
 //! | [`native`] | what the native backend does with a graph, and where its answers come from |
 //! | [`tract`] | how networks run, what is rewritten for them |
+//! | [`ort`] | ONNX Runtime as a backend: finding its library, what it changes |
 //! | [`candle`] | text encoders from Hugging Face directories, networks of your own |
 //! | [`composing`] | models made of models, models built in code, models of your own |
 //! | [`validating`] | suites, slices, intervals, the comparison with an incumbent |
@@ -27,6 +28,9 @@ pub mod native {}
 
 #[doc = include_str!("tract.md")]
 pub mod tract {}
+
+#[doc = include_str!("ort.md")]
+pub mod ort {}
 
 #[doc = include_str!("candle.md")]
 pub mod candle {}

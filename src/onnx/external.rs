@@ -8,6 +8,7 @@ use std::{
     format,
     fs::File,
     io::{Read, Seek, SeekFrom},
+    ops::Range,
     path::{Component, Path, PathBuf},
     string::String,
     sync::{Arc, Mutex, PoisonError},
@@ -80,75 +81,126 @@ impl ExternalData {
     /// [`ErrorKind::Malformed`] where the location leads out of the directory or the bytes are not in the file,
     /// [`ErrorKind::NotFound`] and [`ErrorKind::Io`] from the file system.
     pub(crate) fn read(&self, tensor: &TensorProto, length: usize) -> Result<Vec<u8>> {
-        let entry = |key: &str| {
-            let mut entries = tensor.external_data.iter();
-            entries.find(|entry| entry.key.as_deref() == Some(key)).and_then(|entry| entry.value.as_deref())
+        let place = Place::of(tensor, length)?;
+        let mut file = match self.found(&place)? {
+            Found::Memory(content, range) => return Ok(content[range].to_vec()),
+            Found::Disk(file) => file,
         };
-        let location = entry("location").unwrap_or_default();
-        let refuse = |message: String| {
-            Error::new(ErrorKind::Malformed, format!("external data at `{location}`: {message}"))
-                .tensor(tensor.name.as_deref().unwrap_or_default())
-        };
-        let number = |key: &str| {
-            entry(key).map(|text| text.parse::<u64>().map_err(|e| refuse(format!("{key} `{text}`: {e}")))).transpose()
-        };
-        let offset = number("offset")?.unwrap_or(0);
-        let wanted = length as u64;
-        if let Some(declared) = number("length")?
-            && declared != wanted
-        {
-            return Err(refuse("the length does not fit the tensor's shape".into()).expected(wanted).actual(declared));
-        }
-
-        let relative = confined(location).ok_or_else(|| {
-            refuse("the location must be a path within the model's directory, without `..` and not absolute".into())
-        })?;
-        let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
-        let plain = parts.join("/");
-        if let Some(memory) = &self.memory {
-            let content = memory.content(&plain)?;
-            let range = usize::try_from(offset).ok().and_then(|from| content.get(from..from.checked_add(length)?));
-            let bytes =
-                range.ok_or_else(|| refuse(format!("{wanted} bytes from byte {offset} on are not in the file")))?;
-            self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(plain);
-            return Ok(bytes.to_vec());
-        }
-        let io = |e: std::io::Error| {
-            let kind = Error::from(std::io::Error::from(e.kind())).kind();
-            Error::new(kind, format!("external data at `{location}` in `{}`: {e}", self.base.display()))
-                .tensor(tensor.name.as_deref().unwrap_or_default())
-                .with_source(e)
-        };
-        let base = self.base.canonicalize().map_err(io)?;
-        let path = base.join(&relative).canonicalize().map_err(io)?;
-        if !path.starts_with(&base) {
-            return Err(refuse("a link leads out of the model's directory".into()));
-        }
-        // Before opening: a named pipe would block there.
-        if !path.metadata().map_err(io)?.is_file() {
-            return Err(refuse("it is not a regular file".into()));
-        }
-        let mut file = File::open(&path).map_err(io)?;
-        let available = file.metadata().map_err(io)?.len();
-        if offset.checked_add(wanted).is_none_or(|end| end > available) {
-            return Err(refuse(format!("{wanted} bytes from byte {offset} on are not in the file"))
-                .expected(format!("a file of at least {} bytes", offset.saturating_add(wanted)))
-                .actual(available));
-        }
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(length).map_err(|e| {
             Error::new(ErrorKind::LimitExceeded, "there is no memory for the tensor")
                 .tensor(tensor.name.as_deref().unwrap_or_default())
                 .with_source(e)
         })?;
-        file.seek(SeekFrom::Start(offset)).map_err(io)?;
-        file.take(wanted).read_to_end(&mut bytes).map_err(io)?;
+        file.seek(SeekFrom::Start(place.offset)).map_err(|e| self.io(&place, e))?;
+        file.take(place.length as u64).read_to_end(&mut bytes).map_err(|e| self.io(&place, e))?;
         if bytes.len() != length {
-            return Err(refuse("the file was cut while it was read".into()));
+            return Err(place.refuse("the file was cut while it was read".into()));
         }
-
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(plain);
         Ok(bytes)
+    }
+
+    /// Looks whether the `length` bytes of a tensor are where it says, without reading them.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    #[cfg(feature = "ort")]
+    pub(crate) fn locate(&self, tensor: &TensorProto, length: usize) -> Result<()> {
+        self.found(&Place::of(tensor, length)?).map(drop)
+    }
+
+    /// The place of a tensor, checked, and noted as used.
+    fn found(&self, place: &Place<'_>) -> Result<Found> {
+        let parts: Vec<_> = place.relative.iter().map(|part| part.to_string_lossy()).collect();
+        let plain = parts.join("/");
+        let Place { offset, length, .. } = *place;
+        let missing = || place.refuse(format!("{length} bytes from byte {offset} on are not in the file"));
+        let found = if let Some(memory) = &self.memory {
+            let content = memory.content(&plain)?;
+            let end = usize::try_from(offset).ok().and_then(|from| from.checked_add(length));
+            let end = end.filter(|end| *end <= content.len()).ok_or_else(missing)?;
+            Found::Memory(content, end - length..end)
+        } else {
+            let base = self.base.canonicalize().map_err(|e| self.io(place, e))?;
+            let path = base.join(&place.relative).canonicalize().map_err(|e| self.io(place, e))?;
+            if !path.starts_with(&base) {
+                return Err(place.refuse("a link leads out of the model's directory".into()));
+            }
+            // Before opening: a named pipe would block there.
+            if !path.metadata().map_err(|e| self.io(place, e))?.is_file() {
+                return Err(place.refuse("it is not a regular file".into()));
+            }
+            let file = File::open(&path).map_err(|e| self.io(place, e))?;
+            let available = file.metadata().map_err(|e| self.io(place, e))?.len();
+            if offset.checked_add(length as u64).is_none_or(|end| end > available) {
+                return Err(missing()
+                    .expected(format!("a file of at least {} bytes", offset.saturating_add(length as u64)))
+                    .actual(available));
+            }
+            Found::Disk(file)
+        };
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(plain);
+        Ok(found)
+    }
+
+    fn io(&self, place: &Place<'_>, e: std::io::Error) -> Error {
+        let kind = Error::from(std::io::Error::from(e.kind())).kind();
+        Error::new(kind, format!("external data at `{}` in `{}`: {e}", place.location, self.base.display()))
+            .tensor(place.tensor)
+            .with_source(e)
+    }
+}
+
+/// Where a tensor says that its values lie.
+struct Place<'t> {
+    tensor: &'t str,
+    location: &'t str,
+    relative: PathBuf,
+    offset: u64,
+    length: usize,
+}
+
+/// The place of a tensor's values, looked at.
+enum Found {
+    Memory(Arc<[u8]>, Range<usize>),
+    Disk(File),
+}
+
+impl<'t> Place<'t> {
+    fn of(tensor: &'t TensorProto, length: usize) -> Result<Self> {
+        let entry = |key: &str| {
+            let mut entries = tensor.external_data.iter();
+            entries.find(|entry| entry.key.as_deref() == Some(key)).and_then(|entry| entry.value.as_deref())
+        };
+        let mut place = Self {
+            tensor: tensor.name.as_deref().unwrap_or_default(),
+            location: entry("location").unwrap_or_default(),
+            relative: PathBuf::new(),
+            offset: 0,
+            length,
+        };
+        let number = |key: &str| {
+            entry(key)
+                .map(|text| text.parse::<u64>().map_err(|e| place.refuse(format!("{key} `{text}`: {e}"))))
+                .transpose()
+        };
+        let (offset, declared) = (number("offset")?.unwrap_or(0), number("length")?);
+        if let Some(declared) = declared
+            && declared != length as u64
+        {
+            let message = "the length does not fit the tensor's shape";
+            return Err(place.refuse(message.into()).expected(length).actual(declared));
+        }
+        place.offset = offset;
+        place.relative = confined(place.location).ok_or_else(|| {
+            let message = "the location must be a path within the model's directory, without `..` and not absolute";
+            place.refuse(message.into())
+        })?;
+        Ok(place)
+    }
+
+    fn refuse(&self, message: String) -> Error {
+        Error::new(ErrorKind::Malformed, format!("external data at `{}`: {message}", self.location)).tensor(self.tensor)
     }
 }
 

@@ -124,7 +124,7 @@ impl TensorProto {
     }
 
     /// The shape and the number of elements, checked and no memory taken for them.
-    pub(super) fn checked_dims(&self, max_elements: usize) -> Result<(Vec<usize>, usize)> {
+    pub(crate) fn checked_dims(&self, max_elements: usize) -> Result<(Vec<usize>, usize)> {
         let mut dims = Vec::with_capacity(self.dims.len());
         // Also with a dimension of 0 the product of the others must stay addressable: strides are made of it.
         let (mut product, mut empty) = (1_u64, false);

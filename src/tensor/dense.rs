@@ -318,7 +318,7 @@ fn length_error(shape: &[usize], given: usize) -> Error {
 }
 
 /// A tensor of `count` zeros (or empty strings) of any element type.
-#[cfg(any(feature = "native", feature = "tract"))]
+#[cfg(any(feature = "native", feature = "tract", feature = "ort"))]
 pub(crate) fn zeros(dtype: DType, shape: &[usize], count: usize) -> Result<Tensor<'static>> {
     fn of<T: Element>(shape: &[usize], count: usize) -> Result<Tensor<'static>> {
         Tensor::from_vec(shape, alloc::vec![T::default(); count])

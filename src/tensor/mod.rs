@@ -21,7 +21,7 @@ pub use dense::Tensor;
 #[cfg(feature = "std")]
 pub(crate) use dense::checked_len;
 pub(crate) use dense::shape_text;
-#[cfg(any(feature = "native", feature = "tract"))]
+#[cfg(any(feature = "native", feature = "tract", feature = "ort"))]
 pub(crate) use dense::zeros;
 pub use dtype::DType;
 pub use element::Element;

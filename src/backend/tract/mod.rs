@@ -3,12 +3,11 @@
 //! A file is [prepared](prepare) before tract sees it: external weights are put in, what the exporter wrote about
 //! shapes is taken out (tract takes such hints for truth and fails to unify a symbol with a size), operators of ONNX
 //! Runtime's quantiser are [rewritten](rewrite) into standard ones. From the parsed graph [plans](plan) are made per
-//! concrete shape and kept within a bound. Dry runs tell the [signature](analyze), and tracking the batch axis through
+//! concrete shape and kept within a bound. Dry runs tell the [signature](crate::backend::network::analyze), and tracking the batch axis through
 //! tract's own graph tells whether rows are [independent](independence).
 //!
 //! Calls into tract are [contained](contain): its panics come back as errors. No type of tract's leaves this module.
 
-mod analyze;
 mod contain;
 mod convert;
 mod independence;
@@ -17,7 +16,6 @@ mod plan;
 mod prepare;
 mod recurrent;
 mod rewrite;
-mod sizes;
 mod support;
 #[cfg(test)]
 mod tests;

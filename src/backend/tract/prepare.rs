@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{rewrite, sizes, support};
+use super::{rewrite, support};
 use crate::backend::file::used_names;
+use crate::backend::sizes;
 use crate::onnx::{
     ExternalData, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorData, TensorProto, ValueInfoProto,
     data_location, data_type,

@@ -20,7 +20,7 @@ const MOST_VARIED: usize = 6;
 
 /// How a batch of m rows is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Batching {
+pub(crate) enum Batching {
     /// All rows at once.
     Whole,
     /// The file is made for one row at a time and can't be widened.
@@ -31,7 +31,7 @@ pub(super) enum Batching {
 
 /// What is done to an output of the graph to make it the model's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fit {
+pub(crate) enum Fit {
     /// Nothing.
     AsIs,
     /// The graph gives (1, m, ...) for (m, ...).
@@ -42,25 +42,26 @@ pub(super) enum Fit {
 
 /// What the dry runs found.
 #[derive(Debug)]
-pub(super) struct Analysis {
-    pub(super) signature: Signature,
-    pub(super) fits: Vec<Fit>,
-    pub(super) batching: Batching,
+pub(crate) struct Analysis {
+    pub(crate) signature: Signature,
+    pub(crate) fits: Vec<Fit>,
+    pub(crate) batching: Batching,
     /// Whether made-up rows got the same answers alone as together.
-    pub(super) rows_agree: bool,
+    pub(crate) rows_agree: bool,
     /// Made-up inputs of three rows (one where rows are run one by one), for looking at the graph.
-    pub(super) probe: Vec<Tensor<'static>>,
-    pub(super) notes: Vec<String>,
+    #[cfg_attr(not(feature = "tract"), allow(dead_code, reason = "for following the batch through tract's graph"))]
+    pub(crate) probe: Vec<Tensor<'static>>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// A graph that can be run: tensors in, one tensor per output back.
-pub(super) type Run<'r> = &'r dyn Fn(&[Tensor<'_>]) -> Result<Vec<Tensor<'static>>>;
+pub(crate) type Run<'r> = &'r dyn Fn(&[Tensor<'_>]) -> Result<Vec<Tensor<'static>>>;
 
 /// Runs a graph dry and tells what it is. `written` are numbers in it that may be sizes.
 ///
 /// # Errors
 /// What running it gives, when it runs with none of the sizes tried.
-pub(super) fn analyze(
+pub(crate) fn analyze(
     run: Run<'_>,
     mut inputs: Vec<Declared>,
     names: &[String],
@@ -299,7 +300,7 @@ impl Prober<'_> {
 ///
 /// # Errors
 /// [`ErrorKind::Backend`] when the graph gave another shape than in the dry runs.
-pub(super) fn fitted<'t>(tensor: Tensor<'t>, fit: Fit) -> Result<Tensor<'t>> {
+pub(crate) fn fitted<'t>(tensor: Tensor<'t>, fit: Fit) -> Result<Tensor<'t>> {
     match fit {
         Fit::AsIs => Ok(tensor),
         Fit::DropFirst if tensor.shape().first() == Some(&1) => tensor.without_batch_axis(),
@@ -312,7 +313,7 @@ pub(super) fn fitted<'t>(tensor: Tensor<'t>, fit: Fit) -> Result<Tensor<'t>> {
 }
 
 /// Whether two tensors agree up to the rounding that another order of summing brings.
-pub(super) fn close(a: &Tensor<'_>, b: &Tensor<'_>) -> bool {
+pub(crate) fn close(a: &Tensor<'_>, b: &Tensor<'_>) -> bool {
     fn near<T: Element>(a: &Tensor<'_>, b: &Tensor<'_>, number: impl Fn(&T) -> f64) -> bool {
         let (Ok(a), Ok(b)) = (a.view::<T>(), b.view::<T>()) else { return false };
         a.len() == b.len()

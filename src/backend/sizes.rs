@@ -1,7 +1,7 @@
-//! Operators that make something large of something small, held against the limits before tract runs them.
+//! Operators that make something large of something small, held against the limits before an engine runs them.
 //!
-//! tract computes at load what depends on constants alone, so `ConstantOfShape` of a few bytes can ask for terabytes
-//! there. What a shape computed from the inputs comes to is checked later, when a plan is made.
+//! Engines compute at load what depends on constants alone, so `ConstantOfShape` of a few bytes can ask for terabytes
+//! there. What a shape computed from the inputs comes to is not known here.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind, Limits, Result};
 ///
 /// # Errors
 /// [`ErrorKind::LimitExceeded`] naming the node.
-pub(super) fn check_sizes(graph: &GraphProto, limits: &Limits) -> Result<()> {
+pub(crate) fn check_sizes(graph: &GraphProto, limits: &Limits) -> Result<()> {
     let mut constants: HashMap<&str, &TensorProto> =
         graph.initializer.iter().map(|t| (t.name.as_deref().unwrap_or_default(), t)).collect();
     for node in graph.node.iter().filter(|n| n.operator() == "Constant") {

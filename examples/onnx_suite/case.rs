@@ -1,0 +1,187 @@
+//! One case of the suite: a model, inputs, and the outputs that the reference gives.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use modelberth::{Backend, DType, Error, ErrorKind, Loader, Tensor, Tensors};
+
+use crate::proto::{Declared, ModelFacts, Value};
+
+/// The suite's own tolerances (`onnx.backend.test.loader`).
+const RELATIVE: f64 = 1e-3;
+const ABSOLUTE: f64 = 1e-7;
+
+/// Operators whose answers are drawn at random, so that there is nothing to compare.
+const RANDOM: [&str; 6] =
+    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
+
+/// What became of a case.
+pub(crate) enum Verdict {
+    Pass,
+    /// Refused by name.
+    Unsupported(String),
+    /// Other answers, or an error where an answer was promised.
+    Wrong(String),
+    Crash(String),
+}
+
+impl Verdict {
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Unsupported(_) => "unsupported",
+            Self::Wrong(_) => "wrong",
+            Self::Crash(_) => "crash",
+        }
+    }
+
+    pub(crate) fn why(&self) -> &str {
+        match self {
+            Self::Pass => "",
+            Self::Unsupported(why) | Self::Wrong(why) | Self::Crash(why) => why,
+        }
+    }
+
+    pub(crate) fn to_line(&self) -> String {
+        format!("{} {}", self.word(), self.why().split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    pub(crate) fn from_line(line: &str) -> Self {
+        let (word, why) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "pass" => Self::Pass,
+            "unsupported" => Self::Unsupported(why.to_owned()),
+            "wrong" => Self::Wrong(why.to_owned()),
+            _ => Self::Crash(why.to_owned()),
+        }
+    }
+}
+
+/// Runs the case in `directory`.
+pub(crate) fn run(directory: &Path, backend: Option<Backend>) -> Verdict {
+    match catch_unwind(AssertUnwindSafe(|| verdict(directory, backend))) {
+        Ok(verdict) => verdict,
+        Err(payload) => {
+            let text = payload.downcast_ref::<&str>().map(|t| (*t).to_owned());
+            let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+            Verdict::Crash(format!("panicked: {}", text.unwrap_or_default()))
+        }
+    }
+}
+
+fn verdict(directory: &Path, backend: Option<Backend>) -> Verdict {
+    let unreadable = |what: String| Verdict::Wrong(format!("the case can't be read: {what}"));
+    let path = directory.join("model.onnx");
+    let facts = match std::fs::read(&path).map_err(|e| e.to_string()).and_then(|b| ModelFacts::read(&b)) {
+        Ok(facts) => facts,
+        Err(what) => return unreadable(what),
+    };
+    if let Some(operator) = facts.operators.iter().find(|o| RANDOM.contains(&o.as_str())) {
+        return Verdict::Unsupported(format!("answers drawn at random ({operator})"));
+    }
+    let mut loader = Loader::new();
+    if let Some(backend) = backend {
+        loader = loader.backend(backend);
+    }
+    let model = match loader.load(&path) {
+        Ok(model) => model,
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::FeatureDisabled) => {
+            return Verdict::Unsupported(reason(&facts, &error));
+        }
+        Err(error) => return Verdict::Wrong(format!("load: {error:?}")),
+    };
+    for set in 0.. {
+        let data = directory.join(format!("test_data_set_{set}"));
+        if !data.is_dir() {
+            return if set == 0 { unreadable("it has no data".to_owned()) } else { Verdict::Pass };
+        }
+        let (given, expected) = match (values(&data, "input", facts.inputs.len()), values(&data, "output", usize::MAX))
+        {
+            (Ok(given), Ok(expected)) => (given, expected),
+            (Err(what), _) | (_, Err(what)) => return unreadable(what),
+        };
+        let mut inputs = Tensors::new();
+        for (spec, value) in model.signature().inputs().iter().zip(given) {
+            let Value::Tensor(tensor) = value else { return unreadable("an input is no tensor".to_owned()) };
+            if let Err(error) = inputs.insert(spec.name(), tensor) {
+                return unreadable(error.to_string());
+            }
+        }
+        let answers = match model.predict_batch(&inputs) {
+            Ok(answers) => answers,
+            Err(error) => return Verdict::Wrong(format!("predict: {error:?}")),
+        };
+        // A sequence is one output for each of its elements.
+        let expected: Vec<Tensor<'static>> = expected
+            .into_iter()
+            .flat_map(|value| match value {
+                Value::Tensor(tensor) => vec![tensor],
+                Value::Sequence(tensors) => tensors,
+            })
+            .collect();
+        if answers.len() != expected.len() {
+            return Verdict::Wrong(format!("{} outputs, expected {}", answers.len(), expected.len()));
+        }
+        for ((name, got), expected) in answers.iter().zip(&expected) {
+            if let Err(why) = same(got, expected) {
+                return Verdict::Wrong(format!("`{name}` by {}: {why}", model.describe().backend));
+            }
+        }
+    }
+    Verdict::Pass
+}
+
+/// The values of `data` called `input_0.pb`, `input_1.pb`, ..., at most `most`.
+fn values(data: &Path, name: &str, most: usize) -> Result<Vec<Value>, String> {
+    let mut found = Vec::new();
+    while found.len() < most {
+        let path = data.join(format!("{name}_{}.pb", found.len()));
+        if !path.is_file() {
+            break;
+        }
+        let bytes = std::fs::read(&path).map_err(|e| e.to_string())?;
+        found.push(Value::read(&bytes)?);
+    }
+    Ok(found)
+}
+
+/// Why a model was refused, in as few words as tell cases apart.
+fn reason(facts: &ModelFacts, error: &Error) -> String {
+    let worst = facts.inputs.iter().chain(&facts.outputs).max().copied();
+    match worst {
+        Some(Declared::Tensor) | None => {}
+        Some(kind) => return format!("{} as an input or output", kind.as_str()),
+    }
+    let text = format!("{error:?}");
+    // Where several backends refuse, the first says what ours lacks.
+    if let Some((_, rest)) = text.split_once("has no operator `")
+        && let Some((operator, _)) = rest.split_once('`')
+    {
+        return format!("operator {operator}");
+    }
+    text.chars().take(230).collect()
+}
+
+/// Whether `got` is `expected` as the suite's own runner sees it.
+fn same(got: &Tensor<'_>, expected: &Tensor<'_>) -> Result<(), String> {
+    if got.dtype() != expected.dtype() {
+        return Err(format!("{}, expected {}", got.dtype(), expected.dtype()));
+    }
+    if got.shape() != expected.shape() {
+        return Err(format!("shape {:?}, expected {:?}", got.shape(), expected.shape()));
+    }
+    if got.dtype() == DType::String || got.dtype().is_integer() || got.dtype() == DType::Bool {
+        return if got == expected { Ok(()) } else { Err(format!("{got:?}, expected {expected:?}")) };
+    }
+    let numbers = |t: &Tensor<'_>| -> Result<Vec<f64>, String> {
+        let wide = t.cast(DType::F64).map_err(|e| e.to_string())?;
+        Ok(wide.into_array::<f64>().map_err(|e| e.to_string())?.into_iter().collect())
+    };
+    for (i, (got, expected)) in numbers(got)?.into_iter().zip(numbers(expected)?).enumerate() {
+        let close = (got - expected).abs() <= ABSOLUTE + RELATIVE * expected.abs();
+        if !(got == expected || close || (got.is_nan() && expected.is_nan())) {
+            return Err(format!("element {i} is {got}, expected {expected}"));
+        }
+    }
+    Ok(())
+}

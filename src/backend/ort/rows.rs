@@ -1,0 +1,110 @@
+//! Whether a graph can be told to keep its rows apart.
+//!
+//! ONNX Runtime does not say which axes an operator keeps. But where every operator of a graph is a smooth or pointwise
+//! one, rows that look at each other show in the dry runs: their answers change with their neighbours. That is believed
+//! of the operators listed here and of no others; ranges, maxima, sorting, loops and texts can hide it.
+
+use crate::onnx::GraphProto;
+
+/// Operators whose looking at other rows would show.
+const PLAIN: &[&str] = &[
+    "Abs",
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Cast",
+    "Ceil",
+    "Clip",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "Conv",
+    "ConvTranspose",
+    "Cos",
+    "DequantizeLinear",
+    "Div",
+    "Dropout",
+    "Elu",
+    "Equal",
+    "Erf",
+    "Exp",
+    "Expand",
+    "Flatten",
+    "Floor",
+    "GRU",
+    "Gather",
+    "Gelu",
+    "Gemm",
+    "GlobalAveragePool",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "InstanceNormalization",
+    "LSTM",
+    "LayerNormalization",
+    "LeakyRelu",
+    "Less",
+    "Log",
+    "LogSoftmax",
+    "MatMul",
+    "Max",
+    "MaxPool",
+    "Min",
+    "Mul",
+    "Neg",
+    "PRelu",
+    "Pad",
+    "Pow",
+    "QuantizeLinear",
+    "RNN",
+    "Reciprocal",
+    "ReduceMean",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Resize",
+    "Shape",
+    "Sigmoid",
+    "Sin",
+    "Slice",
+    "Softmax",
+    "Softplus",
+    "Split",
+    "Sqrt",
+    "Squeeze",
+    "Sub",
+    "Sum",
+    "Tanh",
+    "Transpose",
+    "Unsqueeze",
+    "Where",
+];
+
+/// Operators of `ai.onnx.ml` that take every row by itself, by their definition.
+const ROWWISE: &[&str] = &[
+    "ArrayFeatureExtractor",
+    "Binarizer",
+    "FeatureVectorizer",
+    "Imputer",
+    "LabelEncoder",
+    "LinearClassifier",
+    "LinearRegressor",
+    "Normalizer",
+    "OneHotEncoder",
+    "SVMClassifier",
+    "SVMRegressor",
+    "Scaler",
+    "TreeEnsemble",
+    "TreeEnsembleClassifier",
+    "TreeEnsembleRegressor",
+    "ZipMap",
+];
+
+/// Whether dry runs can be believed that find no row that changes with its neighbours.
+pub(super) fn kept_apart(graph: &GraphProto) -> bool {
+    graph.node.iter().all(|node| match node.operator_domain() {
+        "" => PLAIN.contains(&node.operator()),
+        "ai.onnx.ml" => ROWWISE.contains(&node.operator()),
+        _ => false,
+    })
+}
