@@ -232,9 +232,7 @@ fn count_uses(graph: &GraphProto, uses: &mut HashMap<String, usize>) {
 /// Drops the constants of these names that nobody uses, with the inputs that declare them.
 pub(crate) fn drop_unused(graph: &mut GraphProto, names: &HashSet<String>) {
     let uses = uses(graph);
-    drop_in(graph, &|name: Option<&str>| {
-        name.is_some_and(|name| names.contains(name) && !uses.contains_key(name))
-    });
+    drop_in(graph, &|name: Option<&str>| name.is_some_and(|name| names.contains(name) && !uses.contains_key(name)));
 }
 
 fn drop_in(graph: &mut GraphProto, gone: &dyn Fn(Option<&str>) -> bool) {
@@ -249,10 +247,7 @@ fn drop_in(graph: &mut GraphProto, gone: &dyn Fn(Option<&str>) -> bool) {
 }
 
 /// Every tensor of a graph and its subgraphs: constants and values of attributes.
-pub(crate) fn each_tensor(
-    graph: &mut GraphProto,
-    visit: &mut dyn FnMut(&mut TensorProto) -> Result<()>,
-) -> Result<()> {
+pub(crate) fn each_tensor(graph: &mut GraphProto, visit: &mut dyn FnMut(&mut TensorProto) -> Result<()>) -> Result<()> {
     graph.initializer.iter_mut().try_for_each(&mut *visit)?;
     for attribute in graph.node.iter_mut().flat_map(|n| &mut n.attribute) {
         if let Some(tensor) = attribute.t.as_deref_mut() {
@@ -300,12 +295,7 @@ impl Walk<'_> {
                 (_, outputs, _) => values.extend(outputs.iter().cloned()),
             }
         }
-        self.scopes.push(Scope {
-            id: self.next_scope,
-            constants,
-            values,
-            added: Vec::new(),
-        });
+        self.scopes.push(Scope { id: self.next_scope, constants, values, added: Vec::new() });
         self.next_scope += 1;
         let nodes = std::mem::take(&mut graph.node);
         let mut done = Vec::with_capacity(nodes.len());

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::Optimized;
 use super::data::Data;
 use super::report::{BudgetResult, Report};
-use super::Optimized;
 use crate::{Error, ErrorKind, Result};
 
 /// What a changed model must keep to. What is `None` does not matter.
@@ -147,11 +147,7 @@ pub(super) fn search(search: &mut dyn Search, budget: &Budget) -> Result<Optimiz
         }
     }
     let missed = budget.missed(&best.optimized.report);
-    let result = BudgetResult {
-        held: missed.is_empty(),
-        missed,
-        undone: ranking[..kept].to_vec(),
-        tried: search.tried(),
-    };
+    let result =
+        BudgetResult { held: missed.is_empty(), missed, undone: ranking[..kept].to_vec(), tried: search.tried() };
     Ok(search.finish(best, result))
 }

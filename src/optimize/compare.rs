@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::data::Data;
-use super::report::{Change, Fidelity, LatencyChange, MetricChange};
 use super::measure;
+use super::report::{Change, Fidelity, LatencyChange, MetricChange};
 use crate::{Error, ErrorKind, Model, Progress, Result};
 
 /// What two models make of the same rows.
@@ -40,7 +40,8 @@ pub fn compare(
     time: Duration,
     progress: &dyn Progress,
 ) -> Result<Comparison> {
-    let names = |m: &dyn Model| -> Vec<String> { m.signature().inputs().iter().map(|s| s.name().to_string()).collect() };
+    let names =
+        |m: &dyn Model| -> Vec<String> { m.signature().inputs().iter().map(|s| s.name().to_string()).collect() };
     if names(a) != names(b) {
         return Err(Error::new(ErrorKind::InvalidArgument, "the models take different inputs and can't be compared")
             .expected(names(a).join(", "))

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::table::{Columns, TableOptions, TableReader};
+use crate::table::{CellValue, Columns, TableOptions, TableReader};
 use crate::validate::{self, Metric, MetricCheck, Suite};
 use crate::{Error, ErrorKind, Model, Result, Signature, Tensors};
 
@@ -187,6 +187,31 @@ impl<'d> Data<'d> {
         }
     }
 
+    /// The labels as text, where one is named.
+    ///
+    /// # Errors
+    /// Those of reading the data.
+    pub(super) fn labels(&self) -> Result<Option<Vec<String>>> {
+        let Some(label) = &self.label else { return Ok(None) };
+        let read;
+        let columns = match &self.source {
+            Source::File(path) => {
+                read = Columns::read(path, Some(&[label.as_str()]), &TableOptions::default())?;
+                &read
+            }
+            Source::Arrays { columns: Some(columns), .. } => columns,
+            _ => return Ok(None),
+        };
+        let column = columns.column(label)?;
+        let text = |row| match column.cell(row) {
+            CellValue::Text(text) => text.to_owned(),
+            CellValue::Int(i) => i.to_string(),
+            CellValue::Float(x) => x.to_string(),
+            CellValue::Missing => String::new(),
+        };
+        Ok(Some((0..column.len()).map(text).collect()))
+    }
+
     /// What the suite finds about `model`, beside `before` where that is given; `None` for data without labels.
     ///
     /// # Errors
@@ -198,8 +223,10 @@ impl<'d> Data<'d> {
             Some(metric) => vec![metric.clone()],
             None => vec![Metric::Accuracy, Metric::Mae],
         };
-        suite.metric =
-            metrics.into_iter().map(|metric| MetricCheck { metric, at_least: None, at_most: None, surely: false }).collect();
+        suite.metric = metrics
+            .into_iter()
+            .map(|metric| MetricCheck { metric, at_least: None, at_most: None, surely: false })
+            .collect();
         let mut run = suite.test(model);
         if let Some(before) = before {
             run = run.against(before);

@@ -58,7 +58,8 @@ impl Original {
     }
 
     fn checked(self) -> Result<Self> {
-        if looks_like_onnx(&self.bytes) {
+        // A file with fields that nobody knows is no file of another kind.
+        if looks_like_onnx(&self.bytes) || self.edit().is_ok_and(|e| e.model.ir_version.is_some()) {
             return Ok(self);
         }
         let what = "this is no ONNX file; the optimiser takes those, and `convert` makes them of other models";
@@ -180,7 +181,8 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     };
     attempt().map_err(|e| {
         let e = Error::from(e);
-        Error::new(e.kind(), format!("the file can't be written, and nothing was: {}", e.message())).file(path.display())
+        Error::new(e.kind(), format!("the file can't be written, and nothing was: {}", e.message()))
+            .file(path.display())
     })
 }
 

@@ -10,7 +10,7 @@ use super::report::{Fidelity, LatencyChange, MetricChange, Report};
 use crate::backend::native::Tap;
 use crate::onnx::edit::Editor;
 use crate::tensor::shape_text;
-use crate::{Element, Error, ErrorKind, Limits, Model, Progress, Result, Tensor, Tensors, bench, validate};
+use crate::{Error, ErrorKind, Limits, Model, Progress, Result, Tensor, Tensors, bench, validate};
 
 /// The rows on which layers are compared.
 const LAYER_ROWS: usize = 256;
@@ -88,7 +88,7 @@ impl Nearness {
         if old.dtype().is_float() && new.dtype().is_float() {
             let shape = old.shape();
             let rows = shape.first().copied().unwrap_or(1);
-            let (a, b) = (floats(old)?, floats(new)?);
+            let (a, b) = (numbers(old), numbers(new));
             let width = (a.len() / rows.max(1)).max(1);
             // Of a sequence of vectors each counts.
             let vector = if shape.len() > 2 { shape[shape.len() - 1].max(1) } else { width };
@@ -126,17 +126,19 @@ fn largest(row: &[f64]) -> usize {
     row.iter().enumerate().fold(0, |best, (i, x)| if *x > row[best] { i } else { best })
 }
 
-/// The elements of a tensor of floats.
-pub(super) fn floats(tensor: &Tensor<'_>) -> Result<Vec<f64>> {
-    fn of<T: Element + Copy + Into<f64>>(tensor: &Tensor<'_>) -> Result<Vec<f64>> {
-        Ok(tensor.view::<T>()?.iter().map(|&x| x.into()).collect())
+/// The elements of a tensor of numbers; none of one of text.
+pub(super) fn numbers(tensor: &Tensor<'_>) -> Vec<f64> {
+    macro_rules! each {
+        ($($variant:ident),*) => {
+            match tensor {
+                $(Tensor::$variant(a) => a.iter().map(|x| f64::from(*x)).collect(),)*
+                Tensor::I64(a) => a.iter().map(|x| *x as f64).collect(),
+                Tensor::U64(a) => a.iter().map(|x| *x as f64).collect(),
+                _ => Vec::new(),
+            }
+        };
     }
-    match tensor {
-        Tensor::F32(_) => of::<f32>(tensor),
-        Tensor::F64(_) => of::<f64>(tensor),
-        Tensor::F16(_) => of::<half::f16>(tensor),
-        _ => of::<half::bf16>(tensor),
-    }
+    each!(Bool, U8, U16, U32, I8, I16, I32, F16, Bf16, F32, F64)
 }
 
 fn texts(tensor: &Tensor<'_>) -> Vec<String> {
@@ -156,7 +158,13 @@ fn texts(tensor: &Tensor<'_>) -> Vec<String> {
 ///
 /// # Errors
 /// Those of reading the data and of running the models.
-pub(super) fn layers(report: &mut Report, original: &Original, changed: &Editor, data: &Data<'_>, model: &dyn Model) -> Result<()> {
+pub(super) fn layers(
+    report: &mut Report,
+    original: &Original,
+    changed: &Editor,
+    data: &Data<'_>,
+    model: &dyn Model,
+) -> Result<()> {
     let editor = original.edit()?;
     let given = |editor: &Editor| -> HashSet<String> {
         editor.graph().node.iter().flat_map(|n| n.output.iter().cloned()).collect()

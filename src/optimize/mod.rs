@@ -7,15 +7,21 @@
 mod budget;
 mod compare;
 mod data;
+mod distill;
 mod file;
 mod measure;
+mod prune;
 mod quantize;
+mod random;
 mod report;
 mod run;
+mod trees;
 
 pub use budget::Budget;
 pub use compare::{Comparison, compare};
 pub use data::Data;
+pub use distill::{Distill, Student};
 pub use file::{Optimized, refuse_same_file};
+pub use prune::{Prune, Pruning};
 pub use quantize::{Calibration, Quantize, Target, WeightForm};
 pub use report::{BudgetResult, Change, Fidelity, LatencyChange, Layer, MetricChange, Report, Skipped};

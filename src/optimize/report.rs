@@ -243,8 +243,12 @@ impl Report {
         }
         if let Some(b) = &self.budget {
             lines.push(match b.held {
-                true => format!("the budget held after {} models, {} layers left as they were", b.tried, b.undone.len()),
-                false => format!("the budget can't be held, this is the nearest of {}: {}", b.tried, b.missed.join("; ")),
+                true => {
+                    format!("the budget held after {} models, {} layers left as they were", b.tried, b.undone.len())
+                }
+                false => {
+                    format!("the budget can't be held, this is the nearest of {}: {}", b.tried, b.missed.join("; "))
+                }
             });
         }
         lines.extend(self.notes.iter().cloned());

@@ -25,7 +25,7 @@ pub(crate) mod trees;
 pub(crate) mod value;
 
 pub(crate) use model::load;
-#[cfg(feature = "optimize")]
-pub(crate) use tap::Tap;
 #[cfg(feature = "tract")]
 pub(crate) use ops::has;
+#[cfg(feature = "optimize")]
+pub(crate) use tap::Tap;

@@ -35,11 +35,7 @@ impl Tap {
             name => name.to_owned(),
         };
         let context = Context {
-            opsets: model
-                .opset_import
-                .iter()
-                .map(|o| (domain(o.domain.as_deref()), o.version.unwrap_or(1)))
-                .collect(),
+            opsets: model.opset_import.iter().map(|o| (domain(o.domain.as_deref()), o.version.unwrap_or(1))).collect(),
             limits: *limits,
             external,
             tree_engine: TreeEngine::Auto,
@@ -56,11 +52,8 @@ impl Tap {
     /// # Errors
     /// [`ErrorKind::MissingInput`]; else what an operator says.
     pub(crate) fn run(&self, inputs: &Tensors<'_>) -> Result<Vec<Tensor<'static>>> {
-        let values = self
-            .inputs
-            .iter()
-            .map(|name| Value::from_tensor(inputs.tensor(name)?))
-            .collect::<Result<Vec<_>>>()?;
+        let values =
+            self.inputs.iter().map(|name| Value::from_tensor(inputs.tensor(name)?)).collect::<Result<Vec<_>>>()?;
         let outs = self.program.run(values, &mut Scratch::new(self.limits))?;
         outs.into_iter().map(|value| value.into_static().into_tensor()).collect()
     }

@@ -46,6 +46,12 @@ pub(crate) enum Verb {
     /// Brings a network's numbers to fewer bits and reports the loss.
     #[cfg(feature = "optimize")]
     Quantize(crate::optimize::Quantize),
+    /// Takes the parts of a model out that matter least and reports the loss.
+    #[cfg(feature = "optimize")]
+    Prune(crate::optimize::Prune),
+    /// Teaches a small model what a large one answers.
+    #[cfg(feature = "optimize")]
+    Distill(crate::optimize::Distill),
     /// Compares two models on the same data: outputs, metric, bytes, latency.
     #[cfg(feature = "optimize")]
     Compare(crate::optimize::Compare),

@@ -44,6 +44,10 @@ fn main() -> ExitCode {
         #[cfg(feature = "optimize")]
         Verb::Quantize(args) => optimize::quantize(&args),
         #[cfg(feature = "optimize")]
+        Verb::Prune(args) => optimize::prune(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Distill(args) => optimize::distill(&args),
+        #[cfg(feature = "optimize")]
         Verb::Compare(args) => optimize::compare(&args).map(|()| true),
         Verb::Completions(args) => verbs::completions(&args).map(|()| true),
     });

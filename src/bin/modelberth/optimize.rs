@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use modelberth::optimize::{self, Budget, Calibration, Data, Optimized, Report, Target, WeightForm, refuse_same_file};
+use modelberth::optimize::{
+    self, Budget, Calibration, Data, Optimized, Pruning, Report, Student, Target, WeightForm, refuse_same_file,
+};
 use modelberth::validate::Metric;
 use modelberth::{Backend, Error, Result};
 
@@ -129,6 +131,96 @@ pub(crate) struct Quantize {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Kinds:
+  structured    neurons and channels: the graph becomes smaller; with --data the layers behind are fitted anew
+  magnitude, magnitude-global
+                the smallest weights of each layer, or of all, become zero
+  trees         equal leaves become one, and the trees whose answers vary least go
+  features      of linear models
+Exit status: 0 done, 1 failed or the budget can't be held (the nearest model is written), 2 wrong usage.
+
+Examples:
+  modelberth prune digits.onnx digits_small.onnx --kind structured --share 0.5 --data rows.npz
+  modelberth prune forest.onnx forest_small.onnx --kind trees --share 0.3 --data rows.csv --label y --max-drop 0.01")]
+pub(crate) struct Prune {
+    /// The model, an ONNX file.
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// The file to write; it appears whole or not at all.
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// What to take out.
+    #[arg(long, value_name = "KIND", default_value = "structured")]
+    pub(crate) kind: Pruning,
+    /// How much of it, from 0 to below 1.
+    #[arg(long, value_name = "S")]
+    pub(crate) share: f64,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
+    #[command(flatten)]
+    pub(crate) bounds: Bounds,
+    /// Writes the report, as JSON, or as Markdown where the name ends in .md.
+    #[arg(long, value_name = "R.json")]
+    pub(crate) report: Option<PathBuf>,
+    /// Layers that stay as they are, by name.
+    #[arg(long, value_name = "a,b", value_delimiter = ',')]
+    pub(crate) keep: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Students:
+  mlp           a perceptron with the layers of --hidden
+  linear        a perceptron without hidden layers
+  tree, forest  regression trees of the depth of --depth, 1 or as many as --trees
+The student has the teacher's inputs and outputs and is written as ONNX. Labels are not needed; where --label is given,
+they weigh 1 - alpha. Training that is cut off leaves nothing behind and begins anew.
+
+Examples:
+  modelberth distill forest.onnx small.onnx --to mlp --hidden 64 --data rows.npz
+  modelberth distill ensemble.json tree.onnx --to tree --depth 6 --data rows.csv --seed 7")]
+pub(crate) struct Distill {
+    /// The teacher: any model that loads.
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// The file to write; it appears whole or not at all.
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// What learns.
+    #[arg(long, value_name = "STUDENT", value_parser = ["mlp", "linear", "tree", "forest"])]
+    pub(crate) to: String,
+    /// The widths of hidden layers.
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "64", value_parser = at_least_one)]
+    pub(crate) hidden: Vec<usize>,
+    /// The number of trees.
+    #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
+    pub(crate) trees: usize,
+    /// The most branches on a path.
+    #[arg(long, value_name = "N", default_value = "8", value_parser = at_least_one)]
+    pub(crate) depth: usize,
+    /// How far the teacher's probabilities are softened.
+    #[arg(long, value_name = "T", default_value = "2")]
+    pub(crate) temperature: f64,
+    /// The weight of the teacher against the labels.
+    #[arg(long, value_name = "A", default_value = "0.9")]
+    pub(crate) alpha: f64,
+    /// The most epochs.
+    #[arg(long, value_name = "N", default_value = "300", value_parser = at_least_one)]
+    pub(crate) epochs: usize,
+    /// The seed of everything random.
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
+    #[command(flatten)]
+    pub(crate) bounds: Bounds,
+    /// Writes the report, as JSON, or as Markdown where the name ends in .md.
+    #[arg(long, value_name = "R.json")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
 Examples:
   modelberth compare encoder.onnx encoder_int8.onnx --data sentences.npz
   modelberth compare old.onnx new.onnx --data holdout.parquet --label churned --metric roc_auc --json")]
@@ -175,6 +267,44 @@ pub(crate) fn quantize(args: &Quantize) -> Result<bool> {
         quantize = quantize.data(data);
     }
     let done = quantize.run(&args.input);
+    bar.clear();
+    deliver(&done?, &args.output, args.report.as_deref())
+}
+
+pub(crate) fn prune(args: &Prune) -> Result<bool> {
+    refuse_same_file(&args.input, &args.output)?;
+    let bar = Bar::new();
+    let mut prune =
+        optimize::Prune::new(args.kind, args.share).keep(&args.keep).budget(args.bounds.budget()?).progress(&bar);
+    if let Some(data) = args.rows.data() {
+        prune = prune.data(data);
+    }
+    let done = prune.run(&args.input);
+    bar.clear();
+    deliver(&done?, &args.output, args.report.as_deref())
+}
+
+pub(crate) fn distill(args: &Distill) -> Result<bool> {
+    refuse_same_file(&args.input, &args.output)?;
+    let student = match args.to.as_str() {
+        "mlp" => Student::Mlp(args.hidden.clone()),
+        "tree" => Student::Tree { depth: args.depth },
+        "forest" => Student::Forest { trees: args.trees, depth: args.depth },
+        _ => Student::Linear,
+    };
+    let teacher = load(loader(None), &args.input)?;
+    let bar = Bar::new();
+    let mut distill = optimize::Distill::to(student)
+        .seed(args.seed)
+        .temperature(args.temperature)
+        .alpha(args.alpha)
+        .epochs(args.epochs)
+        .budget(args.bounds.budget()?)
+        .progress(&bar);
+    if let Some(data) = args.rows.data() {
+        distill = distill.data(data);
+    }
+    let done = distill.run(&teacher);
     bar.clear();
     deliver(&done?, &args.output, args.report.as_deref())
 }

@@ -159,7 +159,8 @@ struct Packed {
 /// Those of reading the weights.
 pub(super) fn quantise(editor: &mut Editor, settings: &Settings, bits: u32) -> Result<Outcome> {
     let form = settings.weight_form(bits);
-    let mut weights = Weights { settings, bits, form, outcome: Outcome::default(), packed: HashMap::new(), microsoft: false };
+    let mut weights =
+        Weights { settings, bits, form, outcome: Outcome::default(), packed: HashMap::new(), microsoft: false };
     editor.rewrite(&mut |node, site| weights.node(node, site))?;
     if weights.microsoft {
         editor.import("com.microsoft", 1);
@@ -277,8 +278,7 @@ impl Weights<'_> {
         let mut blocks = Blocks::of(&source, k, block, self.bits, self.settings.symmetric);
         let (n, per_row) = (source.len() / k, blocks.per_row);
         // Rows without what fills up their last blocks, and everything the way the weights lie.
-        let numbers: Vec<u8> =
-            blocks.numbers.chunks_exact(per_row * block).flat_map(|row| row[..k].to_vec()).collect();
+        let numbers: Vec<u8> = blocks.numbers.chunks_exact(per_row * block).flat_map(|row| row[..k].to_vec()).collect();
         let lie = |all: &[u8], width: usize| -> Vec<u8> {
             if last {
                 return all.to_vec();
@@ -343,8 +343,7 @@ impl Weights<'_> {
             builder::int("bits", self.bits.into()),
         ];
         let inputs = [q.as_str(), input(node, 1), &scale, &zero];
-        let mut heart =
-            builder::node("GatherBlockQuantized", "com.microsoft", &inputs, &[&node.output[0]], attributes);
+        let mut heart = builder::node("GatherBlockQuantized", "com.microsoft", &inputs, &[&node.output[0]], attributes);
         heart.name.clone_from(&node.name);
         site.push(heart);
         for tensor in tensors {

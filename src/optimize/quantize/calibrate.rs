@@ -124,8 +124,7 @@ impl Values {
     fn entropy(&self) -> (f32, f32) {
         let one_sided = self.low == 0.0 || self.high == 0.0;
         // Magnitudes: what lies below zero counts as what lies above it.
-        let folded: Vec<f64> =
-            (0..HALF).map(|i| (self.bins[HALF + i] + self.bins[HALF - 1 - i]) as f64).collect();
+        let folded: Vec<f64> = (0..HALF).map(|i| (self.bins[HALF + i] + self.bins[HALF - 1 - i]) as f64).collect();
         let levels = if one_sided { 2 * LEVELS } else { LEVELS };
         let total: f64 = folded.iter().sum();
         if total == 0.0 {

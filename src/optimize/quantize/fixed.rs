@@ -124,7 +124,9 @@ fn layers(editor: &mut Editor, settings: &Settings, outcome: &mut Outcome) -> Re
                         outcome.skip(&node, "its product is scaled by `alpha`");
                     }
                     Ok(_) if kind != Kind::MatMul && !biased => outcome.skip(&node, "its bias is computed"),
-                    Ok(_) if site.constant(input(&node, 0)).is_some() => outcome.skip(&node, "both factors are constant"),
+                    Ok(_) if site.constant(input(&node, 0)).is_some() => {
+                        outcome.skip(&node, "both factors are constant")
+                    }
                     Ok(_) => found.push((at, kind)),
                 }
             }

@@ -55,10 +55,13 @@ pub(super) fn halve(editor: &mut Editor, settings: &Settings) -> Result<Outcome>
                         weight_sqnr_db: noise.decibels().filter(|db| db.is_finite()),
                         sqnr_db: None,
                     });
-                    casts.push(builder::node("Cast", "", &[&stored], &[&name], [builder::int(
-                        "to",
-                        data_type::FLOAT.into(),
-                    )]));
+                    casts.push(builder::node(
+                        "Cast",
+                        "",
+                        &[&stored],
+                        &[&name],
+                        [builder::int("to", data_type::FLOAT.into())],
+                    ));
                     tensor.data_type = halved.data_type;
                     tensor.raw_data = halved.raw_data;
                     tensor.float_data.clear();

@@ -64,7 +64,7 @@ pub(super) fn is_quantised(node: &NodeProto) -> bool {
 }
 
 /// What layers are called by users: the name of the node, or what it gives.
-pub(super) fn name(node: &NodeProto) -> &str {
+pub(in crate::optimize) fn name(node: &NodeProto) -> &str {
     match node.name.as_deref() {
         Some(name) if !name.is_empty() => name,
         _ => node.output.first().map_or("", String::as_str),
@@ -217,7 +217,11 @@ impl Outcome {
         let (table, ids) = (input(node, 0), input(node, 1));
         let rank = site.constant(table).map_or(0, |t| t.dims.len());
         let rows = settings.per_channel && rank == 2;
-        let grid = if rows { Grid::weights(true, settings.seven_bits) } else { Grid::weights(settings.symmetric, settings.seven_bits) };
+        let grid = if rows {
+            Grid::weights(true, settings.seven_bits)
+        } else {
+            Grid::weights(settings.symmetric, settings.seven_bits)
+        };
         // Scales of shape (rows, 1) are gathered to the rank of what is gathered with the rows.
         let form = if rows { Form::Leading(3) } else { Form::Whole };
         let made = match self.weights(site, table, form, grid, 1.0)? {

@@ -24,4 +24,5 @@ mod upgrade;
 
 pub use builder::Quantize;
 pub(super) use grid::Noise;
+pub(super) use layers::name as layer_name;
 pub use settings::{Calibration, Target, WeightForm};

@@ -33,11 +33,7 @@ pub(super) fn run(quantize: &Quantize<'_>, original: &Original) -> Result<Optimi
             let mut settings = settings.clone();
             settings.keep.extend(keep.iter().cloned());
             let (outcome, note) = rewrite(editor, &settings, &ranges)?;
-            Ok(Changed {
-                layers: outcome.layers,
-                skipped: outcome.skipped,
-                notes: note.into_iter().collect(),
-            })
+            Ok(Changed { layers: outcome.layers, skipped: outcome.skipped, notes: note.into_iter().collect() })
         },
     })
 }

@@ -143,10 +143,13 @@ fn shared_weights_are_stored_once_and_subgraphs_are_reached() {
     let mut model = product(17);
     let graph = model.graph.as_mut().unwrap();
     graph.node.push(builder::node("MatMul", "", &["x", "w"], &["z"], []));
-    graph.node.push(builder::node("If", "", &["c"], &["u"], [
-        builder::subgraph("then_branch", branch("a")),
-        builder::subgraph("else_branch", branch("b")),
-    ]));
+    graph.node.push(builder::node(
+        "If",
+        "",
+        &["c"],
+        &["u"],
+        [builder::subgraph("then_branch", branch("a")), builder::subgraph("else_branch", branch("b"))],
+    ));
     graph.initializer.push(builder::dense_tensor("c", &[], vec![true]).unwrap());
     graph.output.extend([output("z", 16), output("u", 16)]);
     let done = Quantize::to(Target::Int8Dynamic).run_artifact(&artifact(&model)).unwrap();
@@ -201,8 +204,7 @@ fn an_old_opset_is_upgraded_or_refused_by_name() {
     let done = Quantize::to(Target::Int8Weights).form(WeightForm::BlockedQdq).run_artifact(&artifact(&model)).unwrap();
     let made = decode(done.artifact());
     assert_eq!(made.opset_import[0].version, Some(21));
-    let mean: &NodeProto =
-        made.graph.as_ref().unwrap().node.iter().find(|n| n.operator() == "ReduceMean").unwrap();
+    let mean: &NodeProto = made.graph.as_ref().unwrap().node.iter().find(|n| n.operator() == "ReduceMean").unwrap();
     assert_eq!((mean.input.len(), mean.attribute.len()), (2, 0));
     assert!(done.report.notes[0].contains("raised from opset 13"));
 }
@@ -238,7 +240,8 @@ fn bad_inputs_are_named() {
     let e = refused(Quantize::to(Target::Int8Dynamic), &model);
     assert!(e.to_string().contains("NaN"), "{e}");
 
-    let e = Quantize::to(Target::F16).run_artifact(&Artifact::in_memory("csv", "a.csv", &b"a,b\n1,2\n"[..])).unwrap_err();
+    let e =
+        Quantize::to(Target::F16).run_artifact(&Artifact::in_memory("csv", "a.csv", &b"a,b\n1,2\n"[..])).unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Unsupported);
 }
 

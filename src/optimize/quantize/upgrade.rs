@@ -78,7 +78,8 @@ fn raised(mut node: NodeProto, have: i64, site: &mut Site<'_>) -> Result<NodePro
         }
     }
     // Equal parts are counted since set 18 where they are not listed.
-    if node.operator() == "Split" && node.input.get(1).is_none_or(String::is_empty) && int(&node, "num_outputs", 0) == 0 {
+    if node.operator() == "Split" && node.input.get(1).is_none_or(String::is_empty) && int(&node, "num_outputs", 0) == 0
+    {
         node.input.truncate(1);
         let mut parts = builder::int("num_outputs", node.output.len() as i64);
         parts.r#type = Some(attribute_type::INT);
