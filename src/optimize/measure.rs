@@ -189,7 +189,10 @@ pub(super) fn layers(
     let rows = data.first(model.signature(), LAYER_ROWS)?;
     let mut noises = vec![Noise::default(); names.len()];
     for ((noise, old), new) in noises.iter_mut().zip(a.run(&rows)?).zip(b.run(&rows)?) {
-        if let (Ok(old), Ok(new)) = (old.as_slice::<f32>(), new.as_slice::<f32>()) {
+        // What lost units can't be compared element by element.
+        if old.shape() == new.shape()
+            && let (Ok(old), Ok(new)) = (old.as_slice::<f32>(), new.as_slice::<f32>())
+        {
             old.iter().zip(new).for_each(|(&x, &y)| noise.add(x, y));
         }
     }

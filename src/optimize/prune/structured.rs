@@ -6,10 +6,11 @@ use super::chains::{self, Chain, int};
 use super::solve::Normal;
 use crate::backend::native::Tap;
 use crate::onnx::edit::Editor;
-use crate::onnx::{GraphProto, TensorData, TensorProto, builder};
+use crate::onnx::{GraphProto, NodeProto, TensorData, TensorProto, builder};
 use crate::optimize::data::Data;
 use crate::optimize::file::Original;
 use crate::optimize::quantize::layer_name;
+use crate::optimize::random::Random;
 use crate::optimize::report::{Layer, Skipped};
 use crate::optimize::run::Changed;
 use crate::{Limits, Model, ProgressMeter, Result, Tensor};
@@ -62,9 +63,7 @@ pub(super) fn prune(
         order.sort_unstable();
         let (before, after) = trim(editor, &chain, &order)?;
         let mut fitted = false;
-        if let Some((data, model)) = data
-            && !chain.images
-        {
+        if let Some((data, model)) = data {
             fitted = refit(editor, &chain, original, data, model)?;
         }
         changed.notes.push(format!(
@@ -214,7 +213,8 @@ fn trim(editor: &mut Editor, chain: &Chain, kept: &[usize]) -> Result<(u64, u64)
 /// the original model: least squares, held to the weights that are there.
 fn refit(editor: &mut Editor, chain: &Chain, original: &Original, data: &Data<'_>, model: &dyn Model) -> Result<bool> {
     let node = editor.graph().node[chain.second].clone();
-    if !matches!(node.operator(), "Gemm" | "MatMul") {
+    let patches = Patches::of(&node);
+    if node.operator() == "Conv" && patches.is_none() {
         return Ok(false);
     }
     let y = node.output[0].clone();
@@ -224,17 +224,29 @@ fn refit(editor: &mut Editor, chain: &Chain, original: &Original, data: &Data<'_
     let now = Tap::new(&editor.model, None, &names, &Limits::default())?;
     let weights = node.input[1].clone();
     let (mut values, dims) = floats(editor, &weights)?;
-    let across = int(&node, "transB", 0) != 0 && node.operator() == "Gemm";
-    let (k, n) = if across { (dims[1], dims[0]) } else { (dims[0], dims[1]) };
-    let bias = node.input.get(2).filter(|b| node.operator() == "Gemm" && !b.is_empty());
+    let across = patches.is_some() || (int(&node, "transB", 0) != 0 && node.operator() == "Gemm");
+    let terms: usize = dims[1..].iter().product();
+    let (k, n) = if across { (terms, dims[0]) } else { (dims[0], dims[1]) };
+    let bias = node.input.get(2).filter(|b| node.operator() != "MatMul" && !b.is_empty());
     let mut normal = Normal::new(k, n, bias.is_some());
+    let mut random = Random::new(0);
     data.each_batch(model.signature(), &mut |inputs, _| {
         let want = only(target.run(inputs)?);
         let mut have = now.run(inputs)?;
         let (given, x) = (only(have.split_off(1)), only(have));
+        if want.shape() != given.shape() {
+            return Ok(());
+        }
         let error: Vec<f32> =
             want.as_slice::<f32>()?.iter().zip(given.as_slice::<f32>()?).map(|(a, b)| a - b).collect();
-        normal.add(x.as_slice::<f32>()?, &error);
+        match &patches {
+            None => normal.add(x.as_slice::<f32>()?, &error),
+            Some(patches) => {
+                let kernel = [dims[2], dims[3]];
+                let (x, y) = patches.rows(x.as_slice::<f32>()?, x.shape(), &error, want.shape(), kernel, &mut random);
+                normal.add(&x, &y);
+            }
+        }
         Ok(())
     })?;
     let Some(step) = normal.solve(RIDGE) else { return Ok(false) };
@@ -252,4 +264,61 @@ fn refit(editor: &mut Editor, chain: &Chain, original: &Original, data: &Data<'_
         }
     }
     Ok(true)
+}
+
+/// The places of images that a batch contributes to a fit, at most; more say little that these do not.
+const PLACES: usize = 1024;
+
+/// Where the windows of a convolution over images stand.
+struct Patches {
+    strides: [usize; 2],
+    dilations: [usize; 2],
+    /// Above and to the left.
+    pads: [usize; 2],
+}
+
+impl Patches {
+    /// Those of a convolution of one group over images with padding that it spells out.
+    fn of(node: &NodeProto) -> Option<Self> {
+        let automatic = node.find_attribute("auto_pad").and_then(|a| a.s.as_deref()).is_some_and(|s| s != b"NOTSET");
+        if node.operator() != "Conv" || int(node, "group", 1) != 1 || automatic {
+            return None;
+        }
+        let pair = |name: &str, default: usize| {
+            let list = node.find_attribute(name).map_or(&[][..], |a| &a.ints);
+            [0, 1].map(|i| list.get(i).and_then(|&v| usize::try_from(v).ok()).unwrap_or(default))
+        };
+        Some(Self { strides: pair("strides", 1), dilations: pair("dilations", 1), pads: pair("pads", 0) })
+    }
+
+    /// Windows of `x` (m, c, h, w) row by row, and what belongs to them in `y` (m, n, p, q).
+    fn rows(
+        &self,
+        x: &[f32],
+        x_shape: &[usize],
+        y: &[f32],
+        y_shape: &[usize],
+        kernel: [usize; 2],
+        random: &mut Random,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let (&[m, c, h, w], &[_, n, p, q]) = (x_shape, y_shape) else { return Default::default() };
+        let all = m * p * q;
+        let chosen = (0..all.min(PLACES)).map(|i| if all <= PLACES { i } else { random.below(all) });
+        let (mut windows, mut targets) = (Vec::new(), Vec::new());
+        for place in chosen {
+            let (image, i, j) = (place / (p * q), place / q % p, place % q);
+            for channel in 0..c {
+                for a in 0..kernel[0] {
+                    for b in 0..kernel[1] {
+                        let row = (i * self.strides[0] + a * self.dilations[0]).wrapping_sub(self.pads[0]);
+                        let column = (j * self.strides[1] + b * self.dilations[1]).wrapping_sub(self.pads[1]);
+                        let inside = row < h && column < w;
+                        windows.push(if inside { x[((image * c + channel) * h + row) * w + column] } else { 0.0 });
+                    }
+                }
+            }
+            targets.extend((0..n).map(|k| y[((image * n + k) * p + i) * q + j]));
+        }
+        (windows, targets)
+    }
 }
