@@ -49,6 +49,8 @@ pub(crate) mod onnx;
 pub mod optimize;
 #[cfg(feature = "std")]
 mod progress;
+#[cfg(feature = "registry")]
+pub mod registry;
 mod signature;
 #[cfg(feature = "table")]
 pub mod table;

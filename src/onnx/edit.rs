@@ -370,6 +370,15 @@ impl Site<'_> {
         self.nodes.push(node);
     }
 
+    /// Leaves the node in hand as it is.
+    ///
+    /// # Errors
+    /// None; what closes a rewrite gives a result.
+    pub(crate) fn leave(&mut self, node: NodeProto) -> Result<()> {
+        self.push(node);
+        Ok(())
+    }
+
     /// A name like `base` that nothing in the file has.
     pub(crate) fn fresh(&mut self, base: &str) -> String {
         self.walk.fresh(base)

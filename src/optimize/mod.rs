@@ -6,6 +6,7 @@
 
 mod budget;
 mod compare;
+mod convert;
 mod data;
 mod distill;
 mod file;
@@ -19,6 +20,7 @@ mod trees;
 
 pub use budget::Budget;
 pub use compare::{Comparison, compare};
+pub use convert::{Activation, Convert};
 pub use data::Data;
 pub use distill::{Distill, Student};
 pub use file::{Optimized, refuse_same_file};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use modelberth::optimize::{
-    self, Budget, Calibration, Data, Optimized, Pruning, Report, Student, Target, WeightForm, refuse_same_file,
+    self, Activation, Budget, Calibration, Data, Optimized, Pruning, Report, Student, Target, WeightForm,
+    refuse_same_file,
 };
 use modelberth::validate::Metric;
 use modelberth::{Backend, Error, Result};
@@ -221,6 +222,31 @@ pub(crate) struct Distill {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Converted are XGBoost's JSON and UBJSON, LightGBM's text, CatBoost's JSON, and safetensors files that hold the layers of a
+perceptron. With --data, answers and latency before and after are compared.
+
+Examples:
+  modelberth convert churn.xgb.json churn.onnx --data rows.csv
+  modelberth convert mlp.safetensors mlp.onnx --activation tanh")]
+pub(crate) struct Convert {
+    /// The model.
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// The file to write; it appears whole or not at all.
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
+    /// What stands between the layers of a perceptron: relu, tanh or sigmoid.
+    #[arg(long, value_name = "A", default_value = "relu")]
+    pub(crate) activation: Activation,
+    /// Writes the report, as JSON, or as Markdown where the name ends in .md.
+    #[arg(long, value_name = "R.json")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
 Examples:
   modelberth compare encoder.onnx encoder_int8.onnx --data sentences.npz
   modelberth compare old.onnx new.onnx --data holdout.parquet --label churned --metric roc_auc --json")]
@@ -305,6 +331,18 @@ pub(crate) fn distill(args: &Distill) -> Result<bool> {
         distill = distill.data(data);
     }
     let done = distill.run(&teacher);
+    bar.clear();
+    deliver(&done?, &args.output, args.report.as_deref())
+}
+
+pub(crate) fn convert(args: &Convert) -> Result<bool> {
+    refuse_same_file(&args.input, &args.output)?;
+    let bar = Bar::new();
+    let mut convert = optimize::Convert::new().activation(args.activation).progress(&bar);
+    if let Some(data) = args.rows.data() {
+        convert = convert.data(data);
+    }
+    let done = convert.run(&args.input);
     bar.clear();
     deliver(&done?, &args.output, args.report.as_deref())
 }

@@ -171,7 +171,7 @@ pub(super) fn quantise(editor: &mut Editor, settings: &Settings, bits: u32) -> R
 impl Weights<'_> {
     fn node(&mut self, node: NodeProto, site: &mut Site<'_>) -> Result<()> {
         let made = match qualifies(&node, site, self.settings) {
-            None => return Ok(site.push(node)),
+            None => return site.leave(node),
             Some(Err(reason)) => Err(reason),
             Some(Ok(kind)) => match (kind, self.form) {
                 (Kind::MatMul | Kind::Gemm, WeightForm::NBits) => self.n_bits(&node, kind, site)?,

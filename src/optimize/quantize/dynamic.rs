@@ -47,7 +47,7 @@ pub(super) fn quantise(editor: &mut Editor, settings: &Settings) -> Result<Outco
 impl Dynamic<'_> {
     fn node(&mut self, node: NodeProto, site: &mut Site<'_>) -> Result<()> {
         let made = match qualifies(&node, site, self.settings) {
-            None => return Ok(site.push(node)),
+            None => return site.leave(node),
             Some(Err(reason)) => Err(reason),
             Some(Ok(kind)) => match kind {
                 Kind::MatMul | Kind::Gemm => self.product(&node, kind, site)?,

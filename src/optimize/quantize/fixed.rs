@@ -108,7 +108,7 @@ fn layers(editor: &mut Editor, settings: &Settings, outcome: &mut Outcome) -> Re
             if super::layers::kind(&node).is_some() {
                 outcome.skip(&node, "it stands in a subgraph, whose values calibration does not see");
             }
-            return Ok(site.push(node));
+            return site.leave(node);
         }
         match qualifies(&node, site, settings) {
             Some(Ok(kind @ (Kind::MatMul | Kind::Gemm | Kind::Conv))) => {
@@ -135,7 +135,7 @@ fn layers(editor: &mut Editor, settings: &Settings, outcome: &mut Outcome) -> Re
             Some(Err(reason)) => outcome.skip(&node, reason),
         }
         at += 1;
-        Ok(site.push(node))
+        site.leave(node)
     })?;
     Ok(found)
 }
@@ -203,7 +203,7 @@ pub(super) fn quantise(editor: &mut Editor, settings: &Settings, ranges: &Ranges
     let mut first = true;
     editor.rewrite(&mut |node, site| {
         if site.depth() > 0 {
-            return Ok(site.push(node));
+            return site.leave(node);
         }
         if std::mem::take(&mut first) {
             for name in &inputs {

@@ -22,6 +22,19 @@ const MODES: [(Mode, &str); 6] = [
     (Mode::Neq, "BRANCH_NEQ"),
 ];
 
+impl Mode {
+    pub(in crate::optimize) fn holds(self, x: f32, value: f32) -> bool {
+        match self {
+            Self::Leq => x <= value,
+            Self::Lt => x < value,
+            Self::Gte => x >= value,
+            Self::Gt => x > value,
+            Self::Eq => x == value,
+            Self::Neq => x != value,
+        }
+    }
+}
+
 /// A node of a tree.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::optimize) enum Node {
@@ -53,15 +66,7 @@ impl Tree {
                 Node::Leaf(votes) => return votes,
                 Node::Branch { feature, mode, value, missing_true, yes, no } => {
                     let x = row.get(*feature as usize).copied().unwrap_or(f32::NAN);
-                    let holds = match mode {
-                        Mode::Leq => x <= *value,
-                        Mode::Lt => x < *value,
-                        Mode::Gte => x >= *value,
-                        Mode::Gt => x > *value,
-                        Mode::Eq => x == *value,
-                        Mode::Neq => x != *value,
-                    };
-                    at = if holds || (*missing_true && x.is_nan()) { *yes } else { *no } as usize;
+                    at = if mode.holds(x, *value) || (*missing_true && x.is_nan()) { *yes } else { *no } as usize;
                 }
             }
         }

@@ -3,5 +3,5 @@
 mod ensemble;
 mod grow;
 
-pub(super) use ensemble::{Ensemble, Node, Tree};
+pub(super) use ensemble::{Ensemble, Mode, Node, Tree};
 pub(super) use grow::{Growth, Rows, grow};
