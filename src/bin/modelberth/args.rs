@@ -48,6 +48,21 @@ pub(crate) enum Verb {
     /// Finds the slices of a table on which errors are highest.
     #[cfg(feature = "validate")]
     Slices(Slices),
+    /// Brings a network's numbers to fewer bits and reports the loss.
+    #[cfg(feature = "optimize")]
+    Quantize(crate::optimize::Quantize),
+    /// Takes the parts of a model out that matter least and reports the loss.
+    #[cfg(feature = "optimize")]
+    Prune(crate::optimize::Prune),
+    /// Teaches a small model what a large one answers.
+    #[cfg(feature = "optimize")]
+    Distill(crate::optimize::Distill),
+    /// Writes a booster's own file, or a perceptron in safetensors, as ONNX.
+    #[cfg(feature = "optimize")]
+    Convert(crate::optimize::Convert),
+    /// Compares two models on the same data: outputs, metric, bytes, latency.
+    #[cfg(feature = "optimize")]
+    Compare(crate::optimize::Compare),
     /// Keeps models: versions, aliases, lineage, gates, in a directory or a bucket.
     #[cfg(feature = "registry")]
     Registry(crate::registry::RegistryArgs),
@@ -254,7 +269,7 @@ impl FromStr for Output {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be at least 1".to_owned()),
         Ok(n) => Ok(n),

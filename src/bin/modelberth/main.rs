@@ -2,6 +2,8 @@
 
 mod args;
 mod draw;
+#[cfg(feature = "optimize")]
+mod optimize;
 #[cfg(feature = "registry")]
 mod registry;
 #[cfg(feature = "validate")]
@@ -46,6 +48,16 @@ fn main() -> ExitCode {
         Verb::Slices(args) => validate::slices(&args).map(|()| true),
         #[cfg(feature = "validate")]
         Verb::Test(args) => validate::test(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Quantize(args) => optimize::quantize(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Prune(args) => optimize::prune(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Distill(args) => optimize::distill(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Convert(args) => optimize::convert(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Compare(args) => optimize::compare(&args).map(|()| true),
         #[cfg(feature = "registry")]
         Verb::Registry(args) => registry::run(&args),
         Verb::Completions(args) => verbs::completions(&args).map(|()| true),
