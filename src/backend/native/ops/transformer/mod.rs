@@ -2,6 +2,7 @@
 //! others are operators of the standard domain.
 
 mod attention;
+mod flex;
 mod linear;
 mod norm;
 mod scaled;
@@ -10,5 +11,10 @@ use super::Group;
 use super::quant::FUSED;
 
 /// The operators of this module, by domain.
-pub(super) const GROUPS: &[(&str, Group)] =
-    &[(FUSED, attention::FUSED), (FUSED, norm::FUSED), ("", linear::GROUP), ("", scaled::GROUP)];
+pub(super) const GROUPS: &[(&str, Group)] = &[
+    (FUSED, attention::FUSED),
+    (FUSED, norm::FUSED),
+    ("", linear::GROUP),
+    ("", scaled::GROUP),
+    ("ai.onnx.preview", flex::PREVIEW),
+];
