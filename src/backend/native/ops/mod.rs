@@ -13,6 +13,8 @@ pub(crate) mod post;
 pub(super) mod quant;
 mod recurrent;
 mod signal;
+#[cfg(test)]
+mod tests;
 mod text;
 mod training;
 mod transformer;
