@@ -118,6 +118,12 @@ impl ArtifactFile {
         }
     }
 
+    /// A file in memory whose digest was compared already.
+    #[cfg(feature = "registry")]
+    pub(crate) fn verified(path: String, content: Arc<[u8]>, sha256: Digest) -> Self {
+        Self { path, sha256, bytes: content.len() as u64, content: Content::Memory(content) }
+    }
+
     /// A file that stays on disk at `location` and is read again, and checked against `sha256`, when it is asked for.
     #[cfg(feature = "std")]
     #[must_use]

@@ -40,6 +40,10 @@ pub enum ErrorKind {
     InvalidArgument,
     /// Stored bytes do not have the digest that was recorded for them.
     Integrity,
+    /// Someone else was first, or what was expected no longer holds.
+    Conflict,
+    /// A rule of the host's own forbids it: a gate was not passed, a version is archived. The message says which.
+    Refused,
     /// The engine below a backend failed or panicked; the failure was contained.
     Backend,
 }
@@ -62,6 +66,8 @@ impl ErrorKind {
             Self::InvalidValue => "invalid value",
             Self::InvalidArgument => "invalid argument",
             Self::Integrity => "integrity check failed",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
             Self::Backend => "backend failed",
         }
     }

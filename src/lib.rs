@@ -45,8 +45,12 @@ mod model;
 #[cfg(feature = "std")]
 #[allow(dead_code, reason = "the module speaks the whole format; which parts are used depends on the features")]
 pub(crate) mod onnx;
+#[cfg(feature = "optimize")]
+pub mod optimize;
 #[cfg(feature = "std")]
 mod progress;
+#[cfg(feature = "registry")]
+pub mod registry;
 mod signature;
 #[cfg(feature = "table")]
 pub mod table;

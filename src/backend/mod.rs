@@ -22,3 +22,6 @@ pub(crate) mod ort;
 mod sizes;
 #[cfg(feature = "tract")]
 pub(crate) mod tract;
+
+#[cfg(all(feature = "optimize", feature = "candle"))]
+pub(crate) use contain::contained;

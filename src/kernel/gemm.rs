@@ -72,6 +72,21 @@ impl<T: Real> Packed<T> {
         self.bias[j / NR][j % NR]
     }
 
+    /// `x` (m, k) times the matrix plus the bias, written to `out` (m, n).
+    ///
+    /// # Panics
+    /// When `x` or `out` have another number of rows.
+    pub(crate) fn multiply_into(&self, x: &[T], m: usize, out: &mut [T]) {
+        assert!(x.len() == m * self.k && out.len() == m * self.n, "{m} rows of {} elements", self.k);
+        if self.k == 0 {
+            out.iter_mut().enumerate().for_each(|(i, o)| *o = self.bias(i % self.n));
+        } else if self.n == 1 {
+            dots(Isa::best(), self, x, out);
+        } else {
+            self.multiply_left(Isa::best(), x, Left::rows(m, self.k), out);
+        }
+    }
+
     /// `x` (m, k) times the matrix plus the bias, appended to `out` as (m, n).
     ///
     /// # Panics

@@ -18,4 +18,6 @@ pub use format::Format;
 pub use limits::Limits;
 pub use loader::{Backend, Loader, load};
 pub(crate) use source::Source;
+#[cfg(feature = "registry")]
+pub(crate) use source::confined;
 pub use tree_engine::TreeEngine;

@@ -254,7 +254,7 @@ fn head(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// A relative path in its plainest form, or nothing where it could lead elsewhere on any system.
-pub(super) fn confined(path: &str) -> Option<String> {
+pub(crate) fn confined(path: &str) -> Option<String> {
     if path.contains(['\\', ':', '\0']) {
         return None;
     }

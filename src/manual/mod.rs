@@ -11,6 +11,8 @@
 //! | [`candle`] | text encoders from Hugging Face directories, networks of your own |
 //! | [`composing`] | models made of models, models built in code, models of your own |
 //! | [`validating`] | suites, slices, intervals, the comparison with an incumbent |
+//! | [`optimize`] | quantise, prune, distil, convert; budgets, reports |
+//! | [`registry`] | where models live: layout, aliases, gates, garbage, offline starts |
 //! | [`security`] | what a hostile file or request can and can't do |
 
 #[doc = include_str!("inputs.md")]
@@ -43,3 +45,11 @@ pub mod security {}
 #[cfg(feature = "validate")]
 #[doc = include_str!("validating.md")]
 pub mod validating {}
+
+#[cfg(feature = "optimize")]
+#[doc = include_str!("optimize.md")]
+pub mod optimize {}
+
+#[cfg(feature = "registry")]
+#[doc = include_str!("registry.md")]
+pub mod registry {}

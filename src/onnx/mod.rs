@@ -18,6 +18,8 @@ mod tensor;
 mod wire;
 
 pub(crate) mod builder;
+#[cfg(feature = "optimize")]
+pub(crate) mod edit;
 pub(crate) mod proto;
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub use columns::{CellValue, Column, Columns};
 pub use format::TableFormat;
 pub use npy::read_npy;
 pub use npz::read_npz;
+#[cfg(feature = "registry")]
+pub(crate) use npz::to_npz;
 pub use predict::{DEFAULT_BATCH, predict_table};
 pub use reader::{TableOptions, TableReader};
 pub use writer::TableWriter;

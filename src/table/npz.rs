@@ -123,3 +123,11 @@ pub(super) fn write<W: Write + Seek>(out: W, columns: &[(String, Column)]) -> Re
     }
     zip.finish().map_err(failed)
 }
+
+/// The bytes of an `.npz` archive of `arrays`.
+#[cfg(feature = "registry")]
+pub(crate) fn to_npz(arrays: &Tensors<'_>) -> Result<Vec<u8>> {
+    let columns: Result<Vec<(String, Column)>> =
+        arrays.iter().map(|(key, tensor)| Ok((key.to_string(), Column::new(tensor, false)?))).collect();
+    Ok(write(Cursor::new(Vec::new()), &columns?)?.into_inner())
+}

@@ -21,6 +21,9 @@ pub trait Element: sealed::Sealed + Clone + Default + PartialEq + Debug + Send +
     /// The dense elements inside `tensor`, if it holds this type in row-major order.
     fn slice<'t>(tensor: &'t Tensor<'_>) -> Option<&'t [Self]>;
 
+    /// The same, to write to: what was borrowed is copied first.
+    fn slice_mut<'t>(tensor: &'t mut Tensor<'_>) -> Option<&'t mut [Self]>;
+
     /// A dense tensor of this type. The array is taken as it is; see [`Tensor::into_row_major`].
     fn wrap(array: CowArray<'_, Self, IxDyn>) -> Tensor<'_>;
 
@@ -48,6 +51,14 @@ macro_rules! element {
             fn slice<'t>(tensor: &'t Tensor<'_>) -> Option<&'t [Self]> {
                 match tensor {
                     Tensor::$variant(array) => array.as_slice(),
+                    _ => None,
+                }
+            }
+
+            #[inline]
+            fn slice_mut<'t>(tensor: &'t mut Tensor<'_>) -> Option<&'t mut [Self]> {
+                match tensor {
+                    Tensor::$variant(array) => array.as_slice_mut(),
                     _ => None,
                 }
             }

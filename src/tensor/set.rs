@@ -42,6 +42,15 @@ impl<'a> Entries<'a> {
         }
     }
 
+    #[cfg(feature = "native")]
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [Entry<'a>] {
+        match self {
+            Self::One(one) => one,
+            Self::Many(many) => many,
+        }
+    }
+
     #[inline]
     fn push(&mut self, entry: Entry<'a>) {
         match self {
@@ -161,6 +170,12 @@ impl<'a> Tensors<'a> {
     #[must_use]
     pub fn at(&self, index: usize) -> Option<(&Name, &Tensor<'a>)> {
         self.entries.as_slice().get(index).map(|(n, t)| (n, t))
+    }
+
+    /// The tensors to write to, in order.
+    #[cfg(feature = "native")]
+    pub(crate) fn tensors_mut(&mut self) -> impl Iterator<Item = &mut Tensor<'a>> {
+        self.entries.as_mut_slice().iter_mut().map(|(_, t)| t)
     }
 
     /// The only tensor of the set.

@@ -16,6 +16,8 @@ pub(super) mod ops;
 mod pool;
 mod program;
 mod rewrite;
+#[cfg(feature = "optimize")]
+mod tap;
 #[cfg(test)]
 mod tests;
 #[allow(dead_code, reason = "the readers of the boosters' own files come next")]
@@ -25,3 +27,5 @@ pub(crate) mod value;
 pub(crate) use model::load;
 #[cfg(feature = "tract")]
 pub(crate) use ops::has;
+#[cfg(feature = "optimize")]
+pub(crate) use tap::Tap;

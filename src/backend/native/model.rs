@@ -17,8 +17,8 @@ use crate::backend::{file, inline};
 use crate::load::Source;
 use crate::onnx::{GraphProto, ModelProto};
 use crate::{
-    Artifact, Checked, DType, Description, Dim, Element, Error, ErrorKind, Limits, Loader, Model, Result, Signature,
-    Tensor, TensorSpec, Tensors,
+    Artifact, Checked, DType, Description, Dim, Error, ErrorKind, Limits, Loader, Model, Result, Signature, Tensor,
+    TensorSpec, Tensors,
 };
 
 /// The elements that the values of one block of rows may take, so that they stay in the cache.
@@ -63,7 +63,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     let pool = Pool::new(loader.threads, analysis.elements_per_row)?;
     let block = (BLOCK_ELEMENTS / analysis.elements_per_row).clamp(16, 4096);
     let plain = is_plain(&analysis);
-    let lone = plain && lone_step(&program, &analysis.signature, limits);
+    let lone = lone_step(&program, &analysis.signature, limits).filter(|_| plain);
     let description = describe(&proto, original, &program, &analysis, loader, reason);
     let artifact = file::artifact(source, context.external.as_ref())?;
     let model = NativeModel { program, analysis, plain, lone, limits: *limits, pool, block, description, artifact };
@@ -76,10 +76,11 @@ fn is_plain(analysis: &Analysis) -> bool {
         && analysis.outputs.iter().enumerate().all(|(i, o)| o.index == i && o.element.is_none() && !o.drop_first)
 }
 
-/// Whether `program`, whose outputs are the model's, is a single step that takes rows of f32 and gives rows.
-fn lone_step(program: &Program, signature: &Signature, limits: &Limits) -> bool {
-    let ([step], [input]) = (program.steps.as_slice(), signature.inputs()) else { return false };
-    let [Dim::Batch, Dim::Fixed(k)] = *input.dims() else { return false };
+/// The answers to a row of zeros where `program`, whose outputs are the model's, is a single step that takes rows of f32
+/// and gives rows.
+fn lone_step(program: &Program, signature: &Signature, limits: &Limits) -> Option<Tensors<'static>> {
+    let ([step], [input]) = (program.steps.as_slice(), signature.inputs()) else { return None };
+    let [Dim::Batch, Dim::Fixed(k)] = *input.dims() else { return None };
     let takes_rows = input.dtypes() == [DType::F32]
         && step.op.features() == Some(k)
         && matches!(step.args.first(), Some(Arg::Slot { index: 0, .. }))
@@ -91,17 +92,25 @@ fn lone_step(program: &Program, signature: &Signature, limits: &Limits) -> bool 
             .zip(&program.outputs)
             .all(|(slot, out)| matches!((slot, out), (Some(slot), Arg::Slot { index, .. }) if slot == index))
         && signature.outputs().iter().all(|s| matches!(s.dims(), [Dim::Batch] | [Dim::Batch, Dim::Fixed(_)]));
-    takes_rows
-        && gives_rows
-        && with_scratch(*limits, |cx| {
-            let Some(Ok(elements)) = step.op.elements(&vec![0.0; k], 1, cx) else { return false };
-            elements.len() == signature.outputs().len()
-                && signature
-                    .outputs()
-                    .iter()
-                    .zip(&elements)
-                    .all(|(spec, data)| typed!(data, T, _items => T::DTYPE == spec.dtype(), _sequence => false))
-        })
+    if !(takes_rows && gives_rows) {
+        return None;
+    }
+    let mut one = blank(signature.outputs(), None).ok()?;
+    with_scratch(*limits, |cx| step.op.fill(&vec![0.0; k], 1, &mut one, cx))?.ok()?;
+    Some(one)
+}
+
+/// Outputs for `m` observations, or for one without its axis, all zeros.
+fn blank(specs: &[TensorSpec], m: Option<usize>) -> Result<Tensors<'static>> {
+    let of = |spec: &TensorSpec| {
+        let last = match spec.dims() {
+            [_, Dim::Fixed(n)] => Some(*n),
+            _ => None,
+        };
+        let shape: Shape = m.into_iter().chain(last).collect();
+        Ok((spec.name().clone(), crate::tensor::zeros(spec.dtype(), &shape, shape.iter().product())?))
+    };
+    specs.iter().map(of).collect()
 }
 
 /// Refuses names that are there twice.
@@ -162,8 +171,8 @@ struct NativeModel {
     analysis: Analysis,
     /// Whether the program's outputs are the model's, and a batch is run at once.
     plain: bool,
-    /// Whether the program is one step that gives its elements from rows of f32 alone, in the shapes of the signature.
-    lone: bool,
+    /// The answers of one observation, where the program is one step that fills its outputs from rows of f32 alone.
+    lone: Option<Tensors<'static>>,
     limits: Limits,
     pool: Pool,
     /// How many rows are run at once where rows are independent.
@@ -278,22 +287,17 @@ impl NativeModel {
         })
     }
 
-    /// The answers of a program that is one step of rows.
-    fn run_lone(&self, inputs: &Tensors<'_>, m: usize, rows: Rows) -> Result<Tensors<'static>> {
+    /// The answers of a program that is one step of rows. `one` are those of one observation, to be written over.
+    fn run_lone(&self, one: &Tensors<'static>, inputs: &Tensors<'_>, rows: Rows) -> Result<Tensors<'static>> {
         let x = inputs.single()?.as_slice::<f32>()?;
         let step = &self.program.steps[0];
-        let elements = with_scratch(self.limits, |cx| step.op.elements(x, m, cx))
-            .expect("a lone step was seen to give elements")
+        let mut outputs = match rows {
+            Rows::Batch(m) => blank(self.specs(), Some(m))?,
+            _ => one.clone(),
+        };
+        with_scratch(self.limits, |cx| step.op.fill(x, rows.count().unwrap_or(1), &mut outputs, cx))
+            .expect("a lone step was seen to fill its outputs")
             .map_err(|e| e.node(&step.label))?;
-        let mut outputs = Tensors::with_capacity(self.specs().len());
-        for (spec, data) in self.specs().iter().zip(elements) {
-            let shape = match spec.dims() {
-                [_, Dim::Fixed(n)] => [m, *n],
-                _ => [m, 0],
-            };
-            let shape = &shape[usize::from(rows == Rows::One)..spec.dims().len()];
-            outputs.push(spec.name().clone(), data.into_tensor(shape)?);
-        }
         Ok(outputs)
     }
 
@@ -396,8 +400,8 @@ impl Model for NativeModel {
             return empty;
         }
         let rows = if batched { Rows::Batch(m) } else { Rows::Declared };
-        if m <= self.block && self.lone {
-            return self.run_lone(inputs, m, rows);
+        if let Some(one) = self.lone.as_ref().filter(|_| m <= self.block) {
+            return self.run_lone(one, inputs, rows);
         }
         if m <= self.block && self.plain && !(self.analysis.row_independent && self.pool.splits(m)) {
             return self.run_once(inputs, rows);
@@ -410,8 +414,8 @@ impl Model for NativeModel {
         if self.analysis.batching == Batching::None {
             return crate::model::predict_as_batch(self, input);
         }
-        if self.lone {
-            return self.run_lone(input, 1, Rows::One);
+        if let Some(one) = &self.lone {
+            return self.run_lone(one, input, Rows::One);
         }
         if self.plain {
             return self.run_once(input, Rows::One);

@@ -5,25 +5,22 @@ use std::fmt::Debug;
 
 use smallvec::SmallVec;
 
-use super::value::{Data, Item, Pools, Shape, Value};
+use super::value::{Item, Pools, Shape, Value};
 use crate::tensor::{checked_len, shape_text};
-use crate::{Error, ErrorKind, Limits, Result};
+use crate::{Error, ErrorKind, Limits, Result, Tensors};
 
 /// The outputs of one step.
 pub(crate) type Outs<'v> = SmallVec<[Value<'v>; 2]>;
-
-/// The elements of the outputs of one step, whose shapes are known elsewhere.
-pub(crate) type Elements = SmallVec<[Data<'static>; 2]>;
 
 /// One operator of a graph, with its attributes resolved and its constants packed.
 pub(crate) trait Op: Debug + Send + Sync + Any {
     /// The outputs for these inputs. Must not panic, whatever the inputs hold.
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>>;
 
-    /// The elements of the outputs for `m` rows of [`features`](Self::features) elements each, where these are all that
-    /// the operator needs: (m, features) f32 -> (m, ...). The road of a program that is a single step, which has no need
-    /// of values and slots. Always there or never.
-    fn elements(&self, _rows: &[f32], _m: usize, _cx: &mut Scratch) -> Option<Result<Elements>> {
+    /// Writes the outputs for `m` rows of [`features`](Self::features) elements each, (m, features) f32 -> (m, ...), into
+    /// `out`, where rows are all that the operator needs. The road of a program that is a single step, which has no need of
+    /// values and slots. `None`, always or never, where there is no such road or `out` holds other types.
+    fn fill(&self, _rows: &[f32], _m: usize, _out: &mut Tensors<'_>, _cx: &mut Scratch) -> Option<Result<()>> {
         None
     }
 

@@ -25,6 +25,11 @@ Examples:
 
 Exit status: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.")]
 pub(crate) struct Cli {
+    /// The registry, for `modelberth registry` and for models that are named `registry:NAME@ALIAS`: a directory, or
+    /// s3://BUCKET/PATH, gs://BUCKET/PATH, az://CONTAINER/PATH [default: the variable MODELBERTH_STORE].
+    #[cfg(feature = "registry")]
+    #[arg(long, value_name = "DIR|URL", global = true)]
+    pub(crate) store: Option<String>,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
@@ -43,6 +48,24 @@ pub(crate) enum Verb {
     /// Finds the slices of a table on which errors are highest.
     #[cfg(feature = "validate")]
     Slices(Slices),
+    /// Brings a network's numbers to fewer bits and reports the loss.
+    #[cfg(feature = "optimize")]
+    Quantize(crate::optimize::Quantize),
+    /// Takes the parts of a model out that matter least and reports the loss.
+    #[cfg(feature = "optimize")]
+    Prune(crate::optimize::Prune),
+    /// Teaches a small model what a large one answers.
+    #[cfg(feature = "optimize")]
+    Distill(crate::optimize::Distill),
+    /// Writes a booster's own file, or a perceptron in safetensors, as ONNX.
+    #[cfg(feature = "optimize")]
+    Convert(crate::optimize::Convert),
+    /// Compares two models on the same data: outputs, metric, bytes, latency.
+    #[cfg(feature = "optimize")]
+    Compare(crate::optimize::Compare),
+    /// Keeps models: versions, aliases, lineage, gates, in a directory or a bucket.
+    #[cfg(feature = "registry")]
+    Registry(crate::registry::RegistryArgs),
     /// Prints a completion script for a shell.
     Completions(Completions),
 }
@@ -53,7 +76,7 @@ Examples:
   modelberth inspect churn.onnx
   modelberth inspect churn.onnx --json | jq .signature.inputs")]
 pub(crate) struct Inspect {
-    /// The model file.
+    /// The model file, or registry:NAME@ALIAS.
     pub(crate) model: PathBuf,
     /// Prints one JSON object instead of a page.
     #[arg(long)]
@@ -80,7 +103,7 @@ Examples:
   modelberth predict digits.onnx --input digits.npy --output answers.npz --threads 8
   modelberth predict churn.onnx --input big.parquet --output - --outputs label | sort | uniq -c")]
 pub(crate) struct Predict {
-    /// The model file.
+    /// The model file, or registry:NAME@ALIAS.
     pub(crate) model: PathBuf,
     /// The data set to predict, or `-` for standard input.
     #[arg(long, value_name = "IN")]
@@ -117,7 +140,7 @@ Examples:
   modelberth bench churn.onnx
   modelberth bench churn.onnx --input customers.parquet --batch 1,64 --seconds 5 --json")]
 pub(crate) struct Bench {
-    /// The model file.
+    /// The model file, or registry:NAME@ALIAS.
     pub(crate) model: PathBuf,
     /// The data set whose rows are used; drawn from the signature unless given.
     #[arg(long, value_name = "IN")]
@@ -149,7 +172,7 @@ Examples:
   modelberth test churn.onnx --suite churn.toml --data holdout.parquet
   modelberth test new.onnx --suite churn.toml --data holdout.csv --against old.onnx --html report.html --junit report.xml")]
 pub(crate) struct Test {
-    /// The model file.
+    /// The model file, or registry:NAME@ALIAS.
     pub(crate) model: PathBuf,
     /// The suite.
     #[arg(long, value_name = "S")]
@@ -246,7 +269,7 @@ impl FromStr for Output {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be at least 1".to_owned()),
         Ok(n) => Ok(n),

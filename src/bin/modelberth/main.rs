@@ -2,6 +2,10 @@
 
 mod args;
 mod draw;
+#[cfg(feature = "optimize")]
+mod optimize;
+#[cfg(feature = "registry")]
+mod registry;
 #[cfg(feature = "validate")]
 mod validate;
 mod verbs;
@@ -26,11 +30,16 @@ fn main() -> ExitCode {
             return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
         }
     };
+    #[cfg(feature = "registry")]
+    registry::remember_store(cli.store.clone());
     // A verb that answers with its exit status keeps 1 for the answer, so that its errors are 2 as those of usage are.
-    #[cfg(feature = "validate")]
-    let broken = ExitCode::from(if matches!(cli.verb, Verb::Test(_)) { 2 } else { 1 });
-    #[cfg(not(feature = "validate"))]
-    let broken = ExitCode::FAILURE;
+    let broken = match &cli.verb {
+        #[cfg(feature = "validate")]
+        Verb::Test(_) => ExitCode::from(2),
+        #[cfg(feature = "registry")]
+        Verb::Registry(args) if args.answers_with_status() => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    };
     let ran = catch_unwind(|| match cli.verb {
         Verb::Inspect(args) => verbs::inspect(&args).map(|()| true),
         Verb::Predict(args) => verbs::predict(&args).map(|()| true),
@@ -39,6 +48,18 @@ fn main() -> ExitCode {
         Verb::Slices(args) => validate::slices(&args).map(|()| true),
         #[cfg(feature = "validate")]
         Verb::Test(args) => validate::test(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Quantize(args) => optimize::quantize(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Prune(args) => optimize::prune(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Distill(args) => optimize::distill(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Convert(args) => optimize::convert(&args),
+        #[cfg(feature = "optimize")]
+        Verb::Compare(args) => optimize::compare(&args).map(|()| true),
+        #[cfg(feature = "registry")]
+        Verb::Registry(args) => registry::run(&args),
         Verb::Completions(args) => verbs::completions(&args).map(|()| true),
     });
     match ran {

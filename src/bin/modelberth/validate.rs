@@ -49,7 +49,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).map_err(|e| Error::from(e).file(path.display()))
 }
 
-fn summary(report: &Report) -> String {
+pub(crate) fn summary(report: &Report) -> String {
     let mut text = String::new();
     for metric in &report.metrics {
         let _ = writeln!(text, "{:<20} {}", metric.metric.to_string(), metric.value);

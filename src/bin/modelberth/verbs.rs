@@ -84,6 +84,10 @@ pub(crate) fn loader(backend: Option<Backend>) -> Loader {
 }
 
 pub(crate) fn load(loader: Loader, path: &Path) -> Result<Arc<dyn Model>> {
+    #[cfg(feature = "registry")]
+    if let Some(reference) = crate::registry::is_reference(path) {
+        return crate::registry::load(reference, &loader);
+    }
     loader.load(path)
 }
 

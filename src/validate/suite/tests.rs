@@ -191,6 +191,45 @@ fn a_suite_of_numbers() {
 }
 
 #[test]
+fn groups_lie_as_far_apart_as_fairlearn_says() {
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/data/validate/fairness.json")).unwrap();
+    let list = |name: &str| golden[name].as_array().unwrap().iter();
+    let floats = |name: &str| -> Vec<f64> { list(name).map(|v| v.as_f64().unwrap()).collect() };
+    let mut columns = Columns::new();
+    columns.push("group", Column::text(list("group").map(|v| v.as_str().unwrap()))).unwrap();
+    columns.push("label", Column::Int(list("label").map(|v| v.as_i64().unwrap()).collect())).unwrap();
+    columns.push("number", Column::Float(floats("number"))).unwrap();
+    let x: Vec<f32> = floats("x").into_iter().map(|v| v as f32).collect();
+    let inputs = tensors! { "x" => Array2::from_shape_vec((x.len(), 1), x).unwrap() }.unwrap();
+    let classifier = LinearModel::new(array![[3.0]], array![0.0], Link::Logistic).unwrap();
+    let classifier = classifier.class_names(["0", "1"]).unwrap();
+    let regressor = LinearModel::new(array![[2.0]], array![1.0], Link::Identity).unwrap();
+    let tasks: [(&str, &str, &dyn Model); 2] =
+        [("classification", "label", &classifier), ("regression", "number", &regressor)];
+    for (task, label, model) in tasks {
+        for (name, expected) in golden[task].as_object().unwrap() {
+            let suite =
+                Suite { min_support: 1, ..Suite::new(label).fair("group", name.parse().unwrap(), Some(1.0), None) };
+            let report = suite.test(model).on(&inputs, &columns).unwrap();
+            let [found] = report.fairness.as_slice() else { panic!("{:?}", report.fairness) };
+            let close = |what: &str, ours: Option<f64>, theirs: &serde_json::Value| {
+                let (ours, theirs) = (ours.unwrap(), theirs.as_f64().unwrap());
+                assert!((ours - theirs).abs() < 1e-9, "{name}, {what}: {ours} is not {theirs}");
+            };
+            close("difference", found.difference, &expected["difference"]);
+            close("ratio", found.ratio, &expected["ratio"]);
+            let groups = expected["groups"].as_array().unwrap();
+            assert_eq!(found.groups.len(), groups.len());
+            for golden in groups {
+                let group = found.groups.iter().find(|g| golden[0] == g.0.as_str()).unwrap();
+                close(&group.0, group.1.value(), &golden[1]);
+            }
+        }
+    }
+}
+
+#[test]
 fn bad_suites_are_refused_with_their_place() {
     for (text, place, message) in [
         ("label = 'y'\nlevels = 3", "line 2, column 1", "levels"),

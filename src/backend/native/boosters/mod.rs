@@ -28,10 +28,12 @@ pub(crate) use booster::{
     Booster, Categories, Cut, Features, Input, Labels, Linear, LinearLeaf, Link, Scorer, Task, Trees, Unseen,
 };
 pub(crate) use columns::{Column, Missing, Stage};
+#[cfg(feature = "optimize")]
+pub(crate) use narrow::narrowed;
 pub(crate) use rows::Rows;
 
 use crate::load::Source;
-use crate::{Format, Loader, Model, Result};
+use crate::{Format, Limits, Loader, Model, Result};
 
 /// The model in a booster's own file; `reason` says why this backend was chosen.
 ///
@@ -40,12 +42,20 @@ use crate::{Format, Loader, Model, Result};
 /// model does not have.
 pub(crate) fn load(source: &Source, loader: &Loader, format: Format, reason: String) -> Result<Arc<dyn Model>> {
     let started = std::time::Instant::now();
-    let booster = match format {
-        Format::LightGbm => lightgbm::read(&source.bytes, &loader.limits)?,
-        Format::XgboostJson => xgboost::read_json(&source.bytes, &loader.limits)?,
-        Format::XgboostUbjson => xgboost::read_ubjson(&source.bytes, &loader.limits)?,
-        Format::CatBoostJson => catboost::read_json(&source.bytes, &loader.limits)?,
-        other => return Err(other.refusal()),
-    };
+    let booster = read(&source.bytes, &loader.limits, format)?;
     model::build(booster, source, loader, reason, started)
+}
+
+/// What a booster's own file says.
+///
+/// # Errors
+/// What the reader finds wrong with it; [`ErrorKind::Unsupported`](crate::ErrorKind) for another format.
+pub(crate) fn read(bytes: &[u8], limits: &Limits, format: Format) -> Result<Booster> {
+    match format {
+        Format::LightGbm => lightgbm::read(bytes, limits),
+        Format::XgboostJson => xgboost::read_json(bytes, limits),
+        Format::XgboostUbjson => xgboost::read_ubjson(bytes, limits),
+        Format::CatBoostJson => catboost::read_json(bytes, limits),
+        other => Err(other.refusal()),
+    }
 }

@@ -3,7 +3,7 @@
 use crate::backend::native::trees::{Branch, Forest, Mode, Node, Number};
 
 /// Trees that send every f32 row where `forest` sends it: thresholds are rounded to the side on which no f32 is passed.
-pub(super) fn narrowed<W: Number>(forest: &Forest<f64, W>) -> Forest<f32, W> {
+pub(crate) fn narrowed<W: Number>(forest: &Forest<f64, W>) -> Forest<f32, W> {
     let node = |node: &Node<f64>| match *node {
         Node::Leaf { votes } => Node::Leaf { votes },
         Node::Branch(Branch { mode, nan_true, feature, threshold, yes, no, members }) => {

@@ -36,7 +36,7 @@ pub(super) fn product(view: &View<'_>, at: usize) -> Option<Fused> {
     let factor = view.made_by(other(scaled, &cast.output[0])?, "Mul")?;
     let scale = other(factor, quantised.output.get(1)?)?;
     if view.len(scale)? != 1 {
-        (operator == "Linear").then(|| view.vector(scale, n, behind))??;
+        view.vector(scale, n, behind)?;
     }
     let mut given = scaled;
     let mut bias = "";

@@ -4,12 +4,12 @@ use smallvec::smallvec;
 
 use super::dense::Dense;
 use super::regressor::{coefficients, rows};
-use crate::Result;
 use crate::backend::native::node::Node;
-use crate::backend::native::op::{Args, Elements, Flow, Op, Outs, RowMap, Scratch};
+use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
 use crate::backend::native::ops::post::{PostTransform, logistic, probit};
-use crate::backend::native::value::{Data, Item, Value};
+use crate::backend::native::value::Value;
+use crate::{Element, Result, Tensors};
 
 pub(super) const GROUP: Group = &[("LinearClassifier", build)];
 
@@ -37,23 +37,11 @@ impl Labels {
             Self::Strings(l) => l.len(),
         }
     }
+}
 
-    /// The labels of the classes `winners`, counted in the list; past its end stand the classes that a lone label
-    /// leaves unnamed.
-    fn of(&self, winners: impl Iterator<Item = usize>, m: usize, cx: &mut Scratch) -> Data<'static> {
-        match self {
-            Self::Ints(l) => {
-                let mut out = cx.buffer::<i64>(m);
-                out.extend(winners.map(|w| l.get(w).copied().unwrap_or_default()));
-                i64::data(out.into())
-            }
-            Self::Strings(l) => {
-                let mut out = cx.buffer::<String>(m);
-                out.extend(winners.map(|w| l.get(w).cloned().unwrap_or_default()));
-                String::data(out.into())
-            }
-        }
-    }
+/// The label of a class, counted in the list; past its end stand the classes that a lone label leaves unnamed.
+fn label<T: Clone + Default>(labels: &[T], class: usize) -> T {
+    labels.get(class).cloned().unwrap_or_default()
 }
 
 fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
@@ -90,43 +78,44 @@ impl LinearClassifier {
         self.dense.n() == 1 && self.labels.len() == 2
     }
 
-    /// The scores of both classes from the one score of each row.
-    fn both_classes(&self, scores: &[f32], cx: &mut Scratch) -> Vec<f32> {
-        let mut out = cx.buffer::<f32>(scores.len() * 2);
-        for &s in scores {
-            let positive = match self.post {
-                PostTransform::Logistic => logistic(s),
-                PostTransform::Probit => probit(s),
-                _ => s,
-            };
-            out.extend([1.0 - positive, positive]);
-        }
-        out
-    }
-
     /// The number of scores that a row gets.
     fn classes(&self) -> usize {
         if self.is_binary() { 2 } else { self.dense.n() }
     }
 
-    /// The labels (m,) and the scores (m, classes) of the rows `x` (m, n).
-    fn labelled(&self, x: &[f32], m: usize, cx: &mut Scratch) -> Result<(Data<'static>, Vec<f32>)> {
+    /// Writes the scores (m, classes) of the rows `x` (m, n), and tells the class of each in turn.
+    fn write(
+        &self,
+        x: &[f32],
+        m: usize,
+        scores: &mut [f32],
+        cx: &mut Scratch,
+        mut class: impl FnMut(usize),
+    ) -> Result<()> {
         let n = self.dense.n();
-        let mut scores = self.dense.answers(x, m, cx)?;
-        let labels = if n == 1 {
-            self.labels.of(scores.iter().map(|&s| usize::from(s > 0.0)), m, cx)
-        } else {
-            self.labels.of(scores.chunks_exact(n).map(argmax), m, cx)
-        };
         if self.is_binary() {
-            let both = self.both_classes(&scores, cx);
-            cx.recycle_buffer(std::mem::replace(&mut scores, both));
+            let raw = self.dense.answers(x, m, cx)?;
+            for (&s, both) in raw.iter().zip(scores.chunks_exact_mut(2)) {
+                class(usize::from(s > 0.0));
+                let positive = match self.post {
+                    PostTransform::Logistic => logistic(s),
+                    PostTransform::Probit => probit(s),
+                    _ => s,
+                };
+                both.copy_from_slice(&[1.0 - positive, positive]);
+            }
+            cx.recycle_buffer(raw);
         } else {
+            self.dense.write(x, m, scores, cx);
+            match n {
+                1 => scores.iter().for_each(|&s| class(usize::from(s > 0.0))),
+                n => scores.chunks_exact(n).for_each(|row| class(argmax(row))),
+            }
             match (n, self.post) {
                 (1, PostTransform::Logistic) => scores.iter_mut().for_each(|v| *v = logistic(*v)),
                 (1, PostTransform::Probit) => scores.iter_mut().for_each(|v| *v = probit(*v)),
                 (1, _) => {}
-                (n, post) => post.apply_rows(&mut scores, n),
+                (n, post) => post.apply_rows(scores, n),
             }
         }
         if self.normalised {
@@ -137,7 +126,7 @@ impl LinearClassifier {
                 }
             }
         }
-        Ok((labels, scores))
+        Ok(())
     }
 }
 
@@ -155,13 +144,37 @@ fn argmax(row: &[f32]) -> usize {
 impl Op for LinearClassifier {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
         let (x, m) = rows(args.get(0)?, self.dense.k())?;
-        let (labels, scores) = self.labelled(&x, m, cx)?;
-        let labels = Value::from_parts([m].as_slice(), labels);
+        let count = cx.check_shape(&[m, self.classes()])?;
+        let mut scores = cx.buffer::<f32>(count);
+        scores.resize(count, 0.0);
+        let labels = match &self.labels {
+            Labels::Ints(l) => {
+                let mut out = cx.buffer::<i64>(m);
+                self.write(&x, m, &mut scores, cx, |class| out.push(label(l, class)))?;
+                Value::new([m].as_slice(), out)
+            }
+            Labels::Strings(l) => {
+                let mut out = cx.buffer::<String>(m);
+                self.write(&x, m, &mut scores, cx, |class| out.push(label(l, class)))?;
+                Value::new([m].as_slice(), out)
+            }
+        };
         Ok(smallvec![labels, Value::new([m, self.classes()].as_slice(), scores)])
     }
 
-    fn elements(&self, rows: &[f32], m: usize, cx: &mut Scratch) -> Option<Result<Elements>> {
-        Some(self.labelled(rows, m, cx).map(|(labels, scores)| smallvec![labels, f32::data(scores.into())]))
+    fn fill(&self, rows: &[f32], m: usize, out: &mut Tensors<'_>, cx: &mut Scratch) -> Option<Result<()>> {
+        let mut tensors = out.tensors_mut();
+        let (labels, scores) = (tensors.next()?, f32::slice_mut(tensors.next()?)?);
+        Some(match &self.labels {
+            Labels::Ints(l) => {
+                let mut slots = i64::slice_mut(labels)?.iter_mut();
+                self.write(rows, m, scores, cx, |class| slots.next().into_iter().for_each(|s| *s = label(l, class)))
+            }
+            Labels::Strings(l) => {
+                let mut slots = String::slice_mut(labels)?.iter_mut();
+                self.write(rows, m, scores, cx, |class| slots.next().into_iter().for_each(|s| *s = label(l, class)))
+            }
+        })
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {

@@ -4,11 +4,11 @@ use std::any::Any;
 
 use smallvec::smallvec;
 
-use crate::backend::native::op::{Args, Elements, Flow, Op, Outs, RowMap, Scratch};
+use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::value::{Item, Shape, Value};
 use crate::kernel::{Packed, Real};
 use crate::tensor::shape_text;
-use crate::{Error, ErrorKind, Result};
+use crate::{Element, Error, ErrorKind, Result, Tensors};
 
 /// Rows of length k times a constant matrix (k, n), after an offset is taken away and before an activation.
 #[derive(Debug, Clone)]
@@ -57,19 +57,23 @@ impl<T: Real + Item> Dense<T> {
     pub(super) fn answers(&self, x: &[T], m: usize, cx: &mut Scratch) -> Result<Vec<T>> {
         let n = cx.check_shape(&[m, self.n()])?;
         let mut out = cx.buffer::<T>(n);
-        if self.k() == 0 {
-            self.packed.repeat_bias(m, &mut out);
-        } else if self.offset.is_empty() {
-            self.packed.multiply(x, &mut out);
+        out.resize(n, T::ZERO);
+        self.write(x, m, &mut out, cx);
+        Ok(out)
+    }
+
+    /// Writes the answers for the rows of `x`, (m, k) -> (m, n), into `out`.
+    pub(super) fn write(&self, x: &[T], m: usize, out: &mut [T], cx: &mut Scratch) {
+        if self.offset.is_empty() {
+            self.packed.multiply_into(x, m, out);
         } else {
             let mut centred = cx.buffer::<T>(x.len());
             for row in x.chunks_exact(self.k()) {
                 centred.extend(row.iter().zip(&self.offset).map(|(x, o)| *x - *o));
             }
-            self.packed.multiply(&centred, &mut out);
+            self.packed.multiply_into(&centred, m, out);
             cx.recycle_buffer(centred);
         }
-        Ok(out)
     }
 
     /// The same matrix with `f(i, j)` applied to each element.
@@ -127,19 +131,17 @@ impl<T: Real + Item> Dense<T> {
 }
 
 impl<T: Real + Item> Dense<T> {
-    /// The output for `m` rows, activated.
-    fn activated(&self, x: &[T], m: usize, cx: &mut Scratch) -> Result<Vec<T>> {
-        let mut out = self.answers(x, m, cx)?;
+    fn activate(&self, out: &mut [T]) {
         if self.activation == Activation::Relu {
             // NaN stays NaN, as it does in ONNX Runtime.
             out.iter_mut().for_each(|v| *v = if *v < T::ZERO { T::ZERO } else { *v });
         }
-        Ok(out)
     }
 
     /// The output for the rows `x`, whose axes but the last are `lead`.
     fn finish(&self, x: &[T], lead: &[usize], cx: &mut Scratch) -> Result<Value<'static>> {
-        let out = self.activated(x, lead.iter().product(), cx)?;
+        let mut out = self.answers(x, lead.iter().product(), cx)?;
+        self.activate(&mut out);
         let mut shape = Shape::from_slice(lead);
         if !self.vector {
             shape.push(self.n());
@@ -168,9 +170,12 @@ impl<T: Real + Item> Op for Dense<T> {
         Ok(smallvec![self.finish(x, lead, cx)?])
     }
 
-    fn elements(&self, rows: &[f32], m: usize, cx: &mut Scratch) -> Option<Result<Elements>> {
+    fn fill(&self, rows: &[f32], m: usize, out: &mut Tensors<'_>, cx: &mut Scratch) -> Option<Result<()>> {
         let this = (self as &dyn Any).downcast_ref::<Dense<f32>>()?;
-        Some(this.activated(rows, m, cx).map(|out| smallvec![f32::data(out.into())]))
+        let out = f32::slice_mut(out.tensors_mut().next()?)?;
+        this.write(rows, m, out, cx);
+        this.activate(out);
+        Some(Ok(()))
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {

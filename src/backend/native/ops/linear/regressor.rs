@@ -4,12 +4,12 @@ use smallvec::smallvec;
 
 use super::dense::Dense;
 use crate::backend::native::node::Node;
-use crate::backend::native::op::{Args, Elements, Flow, Op, Outs, RowMap, Scratch};
+use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
 use crate::backend::native::ops::post::{PostTransform, probit};
-use crate::backend::native::value::{Item, Value};
+use crate::backend::native::value::Value;
 use crate::tensor::shape_text;
-use crate::{Error, ErrorKind, Result};
+use crate::{Element, Error, ErrorKind, Result, Tensors};
 
 pub(super) const GROUP: Group = &[("LinearRegressor", build)];
 
@@ -73,26 +73,29 @@ pub(super) fn rows<'s>(value: &'s Value<'_>, features: usize) -> Result<(std::bo
 }
 
 impl LinearRegressor {
-    /// The predictions (m, targets) for the rows `x` (m, n).
-    fn predictions(&self, x: &[f32], m: usize, cx: &mut Scratch) -> Result<Vec<f32>> {
-        let mut scores = self.dense.answers(x, m, cx)?;
+    /// Makes predictions of the scores (m, targets).
+    fn transform(&self, scores: &mut [f32]) {
         match (self.dense.n(), self.post) {
             (1, PostTransform::Probit) => scores.iter_mut().for_each(|v| *v = probit(*v)),
             (1, _) => {}
-            (n, post) => post.apply_rows(&mut scores, n),
+            (n, post) => post.apply_rows(scores, n),
         }
-        Ok(scores)
     }
 }
 
 impl Op for LinearRegressor {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
         let (x, m) = rows(args.get(0)?, self.dense.k())?;
-        Ok(smallvec![Value::new([m, self.dense.n()].as_slice(), self.predictions(&x, m, cx)?)])
+        let mut scores = self.dense.answers(&x, m, cx)?;
+        self.transform(&mut scores);
+        Ok(smallvec![Value::new([m, self.dense.n()].as_slice(), scores)])
     }
 
-    fn elements(&self, rows: &[f32], m: usize, cx: &mut Scratch) -> Option<Result<Elements>> {
-        Some(self.predictions(rows, m, cx).map(|p| smallvec![f32::data(p.into())]))
+    fn fill(&self, rows: &[f32], m: usize, out: &mut Tensors<'_>, cx: &mut Scratch) -> Option<Result<()>> {
+        let scores = f32::slice_mut(out.tensors_mut().next()?)?;
+        self.dense.write(rows, m, scores, cx);
+        self.transform(scores);
+        Some(Ok(()))
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {

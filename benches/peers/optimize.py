@@ -1,0 +1,128 @@
+"""Holds what `modelberth quantize` and `modelberth prune` write against onnxruntime.quantization, and runs every file
+through ONNX Runtime.
+
+usage: optimize.py MODELBERTH NETS OUT [--minilm DIR]      (numpy onnx onnxruntime)
+
+MODELBERTH is the binary, NETS the directory of `make_nets.py`, OUT a directory for the files. Prints, layer by layer, the
+signal to noise ratio in dB of both quantised models against the float one, as ONNX Runtime computes all three.
+"""
+import json, os, subprocess, sys, time
+import numpy as np, onnx, onnxruntime as ort
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+
+binary, nets, out = sys.argv[1:4]
+minilm = sys.argv[sys.argv.index("--minilm") + 1] if "--minilm" in sys.argv else None
+os.makedirs(out, exist_ok=True)
+ort.set_default_logger_severity(4)
+
+
+def session(model):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    # What is compared is what the file says, layer by layer; fusions would hide layers.
+    return ort.InferenceSession(model, options)
+
+
+def tapped(path, names, feed):
+    model = onnx.load(path)
+    have = {o.name for o in model.graph.output}
+    given = {o for n in model.graph.node for o in n.output}
+    names = [n for n in names if n in given]
+    model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in have)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return dict(zip(names, ort.InferenceSession(model.SerializeToString(), options).run(names, feed)))
+
+
+def sqnr(exact, approximate):
+    noise = np.sum((exact.astype(np.float64) - approximate) ** 2)
+    return 10 * np.log10(np.sum(exact.astype(np.float64) ** 2) / noise) if noise > 0 else np.inf
+
+
+def run(*args):
+    began = time.perf_counter()
+    done = subprocess.run([binary, *map(str, args)], capture_output=True, text=True)
+    if done.returncode:
+        print("  FAILED", *args, done.stderr.strip()[-400:])
+    return done, time.perf_counter() - began
+
+
+def write_data(name, path):
+    golden = np.load(f"{nets}/{name}.npz")
+    np.savez(path, x=golden["in:x"], label=golden["label"])
+    return golden
+
+
+class Reader(CalibrationDataReader):
+    def __init__(self, x):
+        self.batches = iter([{"x": x[i:i + 50]} for i in range(0, len(x), 50)])
+
+    def get_next(self):
+        return next(self.batches, None)
+
+
+LAYERS = ("Gemm", "MatMul", "Conv", "LSTM", "GRU", "Gather")
+for name in ["mlp", "cnn", "gru", "attn"]:
+    path, data = f"{nets}/{name}.onnx", f"{out}/{name}_data.npz"
+    golden = write_data(name, data)
+    x, label = golden["in:x"], golden["label"]
+    feed = {"x": x}
+    graph = onnx.load(path).graph
+    constant = {t.name for t in graph.initializer}
+    layers = [n.output[0] for n in graph.node if n.op_type in LAYERS and n.input[-1 if n.op_type == "MatMul" else 1] in constant]
+    exact = tapped(path, layers, feed)
+    for target in ["int8-dynamic", "int8-static"]:
+        theirs, ours = f"{out}/{name}_{target}_ort.onnx", f"{out}/{name}_{target}.onnx"
+        if target == "int8-dynamic":
+            quantize_dynamic(path, theirs, weight_type=QuantType.QInt8, per_channel=True)
+        else:
+            quantize_static(path, theirs, Reader(x), quant_format=QuantFormat.QDQ, per_channel=True)
+        done, _ = run("quantize", path, ours, "--to", target, "--data", data, "--label", "label", "--report", f"{out}/{name}_{target}.json")
+        if done.returncode:
+            continue
+        a, b = tapped(theirs, layers, feed), tapped(ours, layers, feed)
+        report = {l["output"]: l["sqnr_db"] for l in json.load(open(f"{out}/{name}_{target}.json"))["layers"]}
+        for layer in layers:
+            one = sqnr(exact[layer], a[layer]) if layer in a else float("nan")
+            other = sqnr(exact[layer], b[layer]) if layer in b else float("nan")
+            verdict = "" if not one - other > 0.1 else "  BELOW"
+            told = report.get(layer)
+            print(f"{name:5} {target:13} {layer:44} ORT {one:6.2f} dB  ours {other:6.2f} dB  (report {told and round(told, 2)}){verdict}")
+        acc = {w: (session(f).run(None, feed)[0].argmax(1) == label).mean() for w, f in [("float", path), ("ort", theirs), ("ours", ours)]}
+        size = {w: os.path.getsize(f) for w, f in [("float", path), ("ort", theirs), ("ours", ours)]}
+        print(f"{name:5} {target:13} accuracy {acc}  bytes {size}")
+    for target in ["int8-weights", "int4-weights", "f16", "bf16"]:
+        for form in [None] + (["n-bits", "blocked-qdq"] if target.startswith("int") and name in ("mlp", "attn") else []):
+            file = f"{out}/{name}_{target}_{form}.onnx"
+            args = ["quantize", path, file, "--to", target, "--data", data, "--label", "label"] + (["--form", form] if form else [])
+            done, _ = run(*args)
+            if done.returncode:
+                continue
+            got, want = session(file).run(None, feed)[0], session(path).run(None, feed)[0]
+            same = (got.argmax(1) == want.argmax(1)).mean()
+            print(f"{name:5} {target:13} {form or 'default':12} SQNR {sqnr(want, got):6.2f} dB, classes equal {same:.3f}, bytes {os.path.getsize(file)}")
+
+if minilm:
+    texts = np.load(f"{minilm}/minilm.npz")
+    feed = {k[3:]: texts[k] for k in texts.files if k.startswith("in:")}
+    mask = feed["attention_mask"][..., None]
+
+    def embed(path):
+        h = session(path).run(None, feed)[0]
+        s = (h * mask).sum(1) / np.maximum(mask.sum(1), 1)
+        return s / np.linalg.norm(s, axis=1, keepdims=True)
+
+    base = embed(f"{minilm}/minilm.onnx")
+    whole = os.path.getsize(f"{minilm}/minilm.onnx")
+    print("ORT's int8 file: cosine", (embed(f"{minilm}/minilm_int8.onnx") * base).sum(1).mean())
+    for target in ["int8-dynamic", "int4-weights"]:
+        file = f"{out}/minilm_{target}.onnx"
+        done = subprocess.run(["/usr/bin/time", "-v", binary, "quantize", f"{minilm}/minilm.onnx", file, "--to", target, "--report", f"{out}/minilm_{target}.json"], capture_output=True, text=True)
+        told = {l.split(": ")[0].strip(): l.split(": ")[-1] for l in done.stderr.splitlines() if ": " in l}
+        layers = json.load(open(f"{out}/minilm_{target}.json"))["layers"]
+        cos = (embed(file) * base).sum(1)
+        weights = sum(l["bytes_after"] for l in layers) / sum(l["bytes_before"] for l in layers)
+        print(f"minilm {target}: bytes {os.path.getsize(file) / whole:.4f}, quantised weights {weights:.4f}, cosine mean {cos.mean():.5f} least {cos.min():.5f}, "
+              f"wall {told.get('Elapsed (wall clock) time (h')}, peak {int(told.get('Maximum resident set size (kbytes)', 0)) * 1024 / whole:.2f}x the file")

@@ -1,0 +1,161 @@
+//! Models as ONNX files that every runtime takes.
+
+mod boosters;
+#[cfg(feature = "candle")]
+mod perceptron;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use super::file::parameters;
+use super::report::{Change, Report};
+use super::run::{Common, common_methods};
+use super::{Optimized, measure};
+use crate::onnx::ModelProto;
+use crate::{Artifact, Error, ErrorKind, Format, Loader, Result};
+
+/// What stands between the layers of a perceptron, which its weights do not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Activation {
+    /// max(x, 0)
+    #[default]
+    Relu,
+    /// tanh(x)
+    Tanh,
+    /// 1 / (1 + e^-x)
+    Sigmoid,
+}
+
+impl Activation {
+    /// The operator of ONNX.
+    const fn operator(self) -> &'static str {
+        match self {
+            Self::Relu => "Relu",
+            Self::Tanh => "Tanh",
+            Self::Sigmoid => "Sigmoid",
+        }
+    }
+}
+
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Relu => "relu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+        })
+    }
+}
+
+impl FromStr for Activation {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Relu, Self::Tanh, Self::Sigmoid].into_iter().find(|a| a.to_string() == text).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidArgument, "no activation has this name")
+                .expected("relu, tanh or sigmoid")
+                .actual(text)
+        })
+    }
+}
+
+/// Writes a model as ONNX: XGBoost's, LightGBM's and CatBoost's own files, and perceptrons whose weights lie in a
+/// safetensors file.
+///
+/// A booster's ONNX file has the inputs and outputs that the model has when its own file is loaded; sums are made in f32.
+/// What ONNX can't say, categories and linear leaves, is refused.
+///
+/// ```no_run
+/// use modelberth::optimize::{Convert, Data};
+/// let converted = Convert::new().data(Data::file("rows.csv")).run("churn.xgb.json")?;
+/// converted.write("churn.onnx")?;
+/// # Ok::<(), modelberth::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Convert<'a> {
+    activation: Activation,
+    common: Common<'a>,
+}
+
+impl fmt::Debug for Convert<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Convert").field("activation", &self.activation).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Convert<'a> {
+    /// A conversion to ONNX.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What stands between the layers of a perceptron; `relu` unless set.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    common_methods!(common);
+
+    /// Converts the model in the file at `path`; with data, answers and latency of both are compared.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a format or a model that has no form in ONNX; else as loading it.
+    pub fn run(&self, path: impl AsRef<Path>) -> Result<Optimized> {
+        let (path, limits) = (path.as_ref(), &self.common.limits);
+        let shown = path.display().to_string();
+        let meta = std::fs::metadata(path).map_err(|e| Error::from(e).model(&shown))?;
+        if !meta.is_file() || meta.len() > limits.max_file_bytes {
+            let what = "the model to convert is one file, no larger than `Limits::max_file_bytes`";
+            return Err(Error::new(ErrorKind::Unsupported, what).model(&shown));
+        }
+        let bytes = std::fs::read(path).map_err(|e| Error::from(e).model(&shown))?;
+        let (model, what) = self.model(&bytes).map_err(|e| e.model(&shown))?;
+        let mut report = Report::new("convert", format!("{what} to ONNX"));
+        let artifact = Artifact::in_memory("onnx", "model.onnx", model.encode_to_vec());
+        report.bytes = Change { before: bytes.len() as u64, after: artifact.files[0].bytes };
+        let after = Loader::new().limits(*limits).load_artifact(&artifact)?;
+        report.parameters.after = after.describe().parameters.max(model.graph.as_deref().map_or(0, parameters));
+        report.parameters.before = report.parameters.after;
+        // A perceptron's weights alone are no model that could be asked.
+        if let (Some(data), Ok(before)) = (&self.common.data, Loader::new().limits(*limits).load(path)) {
+            report.parameters.before = before.describe().parameters;
+            report.fidelity = measure::fidelity(data, &*before, &*after)?;
+            if let Some(baseline) = data.judge(&*before, None)? {
+                report.metric = measure::metric(data, &*before, &baseline, &*after)?;
+            }
+            let rows = data.first(before.signature(), self.common.batch)?;
+            let (batch, time, progress) = (self.common.batch, self.common.time, self.common.progress);
+            report.latency = Some(measure::latency(&*before, &*after, &rows, batch, time, progress)?);
+        }
+        Ok(Optimized::new(report, artifact))
+    }
+
+    fn model(&self, bytes: &[u8]) -> Result<(ModelProto, String)> {
+        let limits = &self.common.limits;
+        match Format::sniff(bytes) {
+            Some(format @ (Format::XgboostJson | Format::XgboostUbjson | Format::LightGbm | Format::CatBoostJson)) => {
+                Ok((boosters::convert(bytes, limits, format)?, format!("{format:?}")))
+            }
+            #[cfg(feature = "candle")]
+            Some(Format::Safetensors) => {
+                Ok((perceptron::convert(bytes, self.activation)?, "a perceptron in safetensors".to_owned()))
+            }
+            Some(Format::Onnx) => {
+                Err(Error::new(ErrorKind::InvalidArgument, "the file is ONNX already; there is nothing to convert"))
+            }
+            Some(other) => {
+                let what = "no conversion knows this format; boosters' own files and safetensors perceptrons are known";
+                Err(Error::new(ErrorKind::Unsupported, what).actual(format!("{other:?}")))
+            }
+            None => Err(Error::new(ErrorKind::Malformed, "the file is of no known format")),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+use super::Convert;
+use crate::ErrorKind;
+
+#[test]
+fn formats_without_a_form_in_onnx_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content, kind) in [
+        ("a.json", &b"{\"modelberth\": 1}"[..], ErrorKind::Unsupported),
+        ("b.bin", &b"no model at all"[..], ErrorKind::Malformed),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        assert_eq!(Convert::new().run(&path).unwrap_err().kind(), kind, "{name}");
+    }
+}
+
+#[cfg(feature = "candle")]
+#[test]
+fn a_perceptron_in_safetensors_answers_as_its_formula() {
+    use safetensors::{Dtype, tensor::TensorView};
+    let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let (a, b, c) = (bytes(&[1.0, -1.0, 0.5, 2.0]), bytes(&[0.0, -1.0]), bytes(&[3.0, 1.0]));
+    let view = |shape: &[usize], data| TensorView::new(Dtype::F32, shape.to_vec(), data).unwrap();
+    let tensors =
+        [("net.9.weight", view(&[2, 2], &a)), ("net.9.bias", view(&[2], &b)), ("net.10.weight", view(&[1, 2], &c))];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mlp.safetensors");
+    std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+    let done = Convert::new().run(&path).unwrap();
+    let model = done.load(&crate::Loader::new()).unwrap();
+    let x = crate::Tensor::from_vec(&[2, 2], vec![2.0f32, 1.0, 0.0, 3.0]).unwrap();
+    let answers = model.predict_batch(&crate::Tensors::one("x", x)).unwrap();
+    // relu(2 - 1, 1 + 2 - 1) = (1, 2): 3 + 2; relu(-3, 6 - 1) = (0, 5): 5.
+    assert_eq!(answers.single().unwrap().as_slice::<f32>().unwrap(), [5.0, 5.0]);
+}
