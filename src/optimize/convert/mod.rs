@@ -35,6 +35,7 @@ pub enum Activation {
 
 impl Activation {
     /// The operator of ONNX.
+    #[cfg(feature = "candle")]
     const fn operator(self) -> &'static str {
         match self {
             Self::Relu => "Relu",
@@ -80,6 +81,7 @@ impl FromStr for Activation {
 /// ```
 #[derive(Default)]
 pub struct Convert<'a> {
+    #[cfg_attr(not(feature = "candle"), allow(dead_code, reason = "safetensors are read with candle"))]
     activation: Activation,
     gguf: Option<u32>,
     common: Common<'a>,
