@@ -26,7 +26,8 @@ pub(super) fn bucket(scheme: &str, bucket: &str, place: &str) -> Result<Arc<dyn 
         #[cfg(feature = "s3")]
         "s3" | "s3a" => {
             super::tls::provide();
-            let mut builder = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket);
+            let mut builder =
+                object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retries());
             // A server on this machine has no certificate.
             if endpoint("AWS_ENDPOINT_URL").or_else(|| endpoint("AWS_ENDPOINT")).is_some_and(|url| is_loopback(&url)) {
                 builder = builder.with_allow_http(true);
@@ -36,13 +37,15 @@ pub(super) fn bucket(scheme: &str, bucket: &str, place: &str) -> Result<Arc<dyn 
         #[cfg(feature = "gcs")]
         "gs" => {
             super::tls::provide();
-            let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
+            let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env();
+            let builder = builder.with_bucket_name(bucket).with_retry(retries());
             Ok(Arc::new(builder.build().map_err(refused)?))
         }
         #[cfg(feature = "azure")]
         "az" | "abfs" | "abfss" | "azure" => {
             super::tls::provide();
-            let builder = object_store::azure::MicrosoftAzureBuilder::from_env().with_container_name(bucket);
+            let builder = object_store::azure::MicrosoftAzureBuilder::from_env();
+            let builder = builder.with_container_name(bucket).with_retry(retries());
             Ok(Arc::new(builder.build().map_err(refused)?))
         }
         #[cfg(not(feature = "s3"))]
@@ -61,6 +64,16 @@ pub(super) fn bucket(scheme: &str, bucket: &str, place: &str) -> Result<Arc<dyn 
 fn disabled(feature: &str, place: &str) -> Error {
     Error::new(ErrorKind::FeatureDisabled, format!("this build has no such store; enable the feature `{feature}`"))
         .file(place)
+}
+
+/// A store that is away is given up soon: a service that starts then has a cache to start from.
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+fn retries() -> object_store::RetryConfig {
+    object_store::RetryConfig {
+        max_retries: 5,
+        retry_timeout: std::time::Duration::from_secs(20),
+        ..object_store::RetryConfig::default()
+    }
 }
 
 #[cfg(feature = "s3")]

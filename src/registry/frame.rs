@@ -1,4 +1,4 @@
-//! Records as bytes: a JSON object that begins with the layout's number and ends with the digest of all before it.
+//! Records as bytes: a JSON object that begins with the layout's number and a nonce, and ends with the digest of all before it.
 //!
 //! Every layout to come keeps this frame, so that an older build can tell a newer record from a broken one. Readable
 //! by hand, and `jq` takes it as it is; the digest is that of the bytes up to the comma before `"sha256"`.
@@ -18,14 +18,16 @@ const AFTER: &str = "\"\n}\n";
 const HEX: usize = 64;
 const TAIL: usize = BEFORE.len() + HEX + AFTER.len();
 
-/// `value`, which must serialise as an object that is not empty, as a record.
+/// `value`, which must serialise as an object that is not empty, as a record. Its nonce tells it from every other, even
+/// one of the same content: a writer whose answer was lost on the way finds out whether it had won.
 pub(crate) fn seal(value: &impl Serialize) -> Result<Vec<u8>> {
     let failed = |e: serde_json::Error| {
         Error::new(ErrorKind::InvalidValue, "the record can't be written as JSON").with_source(e)
     };
     let text = serde_json::to_string_pretty(value).map_err(failed)?;
     let inner = text.strip_prefix("{\n").and_then(|t| t.strip_suffix("\n}")).expect("an object with fields");
-    let mut record = format!("{{\n  \"layout\": {LAYOUT},\n{inner}").into_bytes();
+    let nonce = super::blobs::random();
+    let mut record = format!("{{\n  \"layout\": {LAYOUT},\n  \"nonce\": \"{nonce:016x}\",\n{inner}").into_bytes();
     let digest = Digest::of(&record);
     record.extend_from_slice(format!("{BEFORE}{digest}{AFTER}").as_bytes());
     if record.len() as u64 > LARGEST {

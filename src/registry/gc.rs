@@ -83,6 +83,12 @@ impl Registry {
                 found.collected.push(key);
             }
         }
+        // A write takes seconds; one that began a day ago was killed.
+        let unfinished = self.store.delete_unfinished(grace.max(2 * Self::LONGEST_REGISTER), dry_run).await?;
+        for (key, bytes) in unfinished {
+            found.collected_bytes += bytes;
+            found.collected.push(key);
+        }
         if !dry_run {
             self.tidy().await?;
         }

@@ -123,9 +123,11 @@ impl<'s> Log<'s> {
         if number > MOST {
             return Err(Error::new(ErrorKind::LimitExceeded, "the log is full").file(&self.folder));
         }
-        let created = self.store.create(&self.key(number), record.into()).await?;
+        let record = Bytes::from(record);
+        let created = self.store.create(&self.key(number), record.clone()).await?;
         self.saw(number);
-        Ok(created)
+        // A store on a network may have written the record and lost the answer, and refused the same when it was asked again.
+        Ok(created || self.get(number).await?.is_some_and(|there| there == record))
     }
 
     /// Record `number`, opened; nothing where there is none.

@@ -30,6 +30,9 @@ impl Registry {
         self.writable().await?;
         if versions.last().await? == 0 {
             self.check_new_name(model).await?;
+        } else if cfg!(any(windows, target_os = "macos")) {
+            // Folders are found there whatever the case of their letters; the record tells whose this is.
+            self.version(model, 1).await?;
         }
         let NewVersion { artifact, sample, mut record } = new;
         record.model = model.to_owned();

@@ -86,7 +86,8 @@ impl Registry {
     }
 
     fn at(store: Store) -> Self {
-        let author = ["MODELBERTH_AUTHOR", "USER", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+        let author =
+            ["MODELBERTH_AUTHOR", "USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
         Self {
             store,
             seen: Arc::new(Mutex::new(HashMap::new())),

@@ -2,6 +2,7 @@
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -25,6 +26,8 @@ pub(crate) struct Store {
     pub(crate) place: Arc<str>,
     /// How many requests are worth making at once.
     pub(crate) width: usize,
+    /// Its directory, where it is one.
+    directory: Option<Arc<FilePath>>,
 }
 
 /// An object in a listing.
@@ -54,7 +57,7 @@ impl Store {
 
     /// A store made of another program's own.
     pub(crate) fn over(objects: Arc<dyn ObjectStore>, base: Path, place: &str, width: usize) -> Self {
-        Self { objects, base, place: place.into(), width }
+        Self { objects, base, place: place.into(), width, directory: None }
     }
 
     fn directory(path: &FilePath) -> Result<Self> {
@@ -66,7 +69,8 @@ impl Store {
         let base = Path::from_absolute_path(&path).map_err(|e| failed(e.into(), "the store's path can't be used"))?;
         let place = path.display().to_string();
         // Rooted at `/`, so that a directory that does not exist yet is no error: reading finds nothing, writing makes it.
-        Ok(Self::over(Arc::new(LocalFileSystem::new()), base, &place, 1))
+        let store = Self::over(Arc::new(LocalFileSystem::new()), base, &place, 1);
+        Ok(Self { directory: Some(path.into()), ..store })
     }
 
     fn path(&self, key: &str) -> Path {
@@ -164,6 +168,38 @@ impl Store {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(self.error(e, "an object of the registry can't be deleted", key)),
         }
+    }
+
+    /// Deletes what writers that were killed left half-written in a directory, if it is older than `age`; its bytes. Such
+    /// files end with `#` and a number, and no listing shows them.
+    pub(crate) async fn delete_unfinished(&self, age: Duration, dry_run: bool) -> Result<Vec<(String, u64)>> {
+        let Some(root) = self.directory.clone() else { return Ok(Vec::new()) };
+        super::blobs::blocking(move || {
+            let mut found = Vec::new();
+            let mut folders = vec![root.to_path_buf()];
+            while let Some(folder) = folders.pop() {
+                // A folder that is not there any more holds nothing.
+                for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                    let (path, Ok(meta)) = (entry.path(), entry.metadata()) else { continue };
+                    if meta.is_dir() {
+                        folders.push(path);
+                        continue;
+                    }
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    let number = name.rsplit_once('#').map_or("", |(_, number)| number);
+                    let old = meta.modified().is_ok_and(|at| at.elapsed().is_ok_and(|elapsed| elapsed >= age));
+                    if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && old {
+                        if !dry_run {
+                            std::fs::remove_file(&path).map_err(|e| Error::from(e).file(path.display()))?;
+                        }
+                        let key = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
+                        found.push((key, meta.len()));
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await
     }
 
     /// The answers to `ask` for each of `items`, several at a time, in order.

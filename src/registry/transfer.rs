@@ -120,7 +120,8 @@ impl Registry {
         for model in models {
             for event in self.events(model).await? {
                 if versions.contains(&(model.clone(), event.version)) {
-                    add(&mut zip, &format!("events/{model}/{:010}.json", event.number), &frame::seal(&event)?)?;
+                    let bytes = self.events_log(model)?.get(event.number).await?.unwrap_or_default();
+                    add(&mut zip, &format!("events/{model}/{:010}.json", event.number), &bytes)?;
                 }
             }
         }

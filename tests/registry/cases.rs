@@ -76,8 +76,16 @@ async fn garbage_is_collected_and_nothing_else() {
     // A clock that was set back makes everything young.
     let back = registry.clone().clock(|| SystemTime::UNIX_EPOCH);
     assert_eq!(back.gc(Duration::from_secs(1), false, &NoProgress).await.unwrap().young, 1);
+    // What a write that was killed leaves behind; the other one may still be under way.
+    let staged = ["models/fraud/versions/0000000002.json#1", "models/fraud/versions/0000000002.json#2"]
+        .map(|name| disk.root().join(name));
+    staged.iter().for_each(|path| std::fs::write(path, b"").unwrap());
+    let two_days_ago = SystemTime::now() - Duration::from_secs(48 * 3600);
+    std::fs::File::options().append(true).open(&staged[0]).unwrap().set_modified(two_days_ago).unwrap();
+    assert_eq!(registry.list("fraud").await.unwrap().len(), 1);
     let done = registry.gc(Duration::ZERO, false, &NoProgress).await.unwrap();
-    assert_eq!((done.collected_bytes, done.collected.len()), (content.len() as u64, 1));
+    assert!(!staged[0].exists() && staged[1].exists());
+    assert_eq!((done.collected_bytes, done.collected.len()), (content.len() as u64, 2));
     assert!(!orphan.exists());
     registry.load("fraud").await.unwrap();
     // The same content again: its key is used up, so that a collection that is still under way can't take it.

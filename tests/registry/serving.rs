@@ -93,8 +93,6 @@ async fn a_watch_yields_each_move() {
 async fn elsewhere(answers: impl Fn(&mut Vec<u8>)) -> OnDisk {
     let disk = OnDisk::new();
     disk.registry.register("fraud", version(1)).await.unwrap();
-    let export = disk.directory.path().join("export.zip");
-    drop(export);
     let record = disk.root().join("models/fraud/versions/0000000001.json");
     let text = std::fs::read_to_string(&record).unwrap();
     let version = disk.registry.get("fraud:1").await.unwrap();
@@ -130,20 +128,16 @@ async fn on_another_machine_the_stored_answers_must_be_given_again() {
         let raw: Vec<u8> = out.iter().flat_map(|x| x.to_le_bytes()).collect();
         let at = npz.windows(raw.len()).position(|w| w == raw).unwrap();
         npz[at + 3] ^= 0x10;
-        let stored = npz.windows(4).position(|w| w == b"PK\x03\x04").unwrap();
-        let _ = stored;
         fix_checksums(npz);
     })
     .await;
     let error = disk.registry.load("fraud").await.unwrap_err();
     assert!(error.kind() == ErrorKind::Integrity && error.to_string().contains("riscv64"), "{error}");
-    let matching = super::support::linear(2, 1);
-    assert!(answer(&matching).is_finite());
 }
 
 /// Writes the archive again, so that its checksums fit its content.
 fn fix_checksums(npz: &mut Vec<u8>) {
-    use std::io::{Cursor, Read, Write};
+    use std::io::{Cursor, Write};
     let mut members = Vec::new();
     // The members are stored, so that their content stands in the bytes as it is.
     let mut at = 0;
@@ -166,9 +160,6 @@ fn fix_checksums(npz: &mut Vec<u8>) {
         writer.write_all(&data).unwrap();
     }
     *npz = writer.finish().unwrap().into_inner();
-    let mut check = zip::ZipArchive::new(Cursor::new(npz.as_slice())).unwrap();
-    let mut content = Vec::new();
-    check.by_index(0).unwrap().read_to_end(&mut content).unwrap();
 }
 
 #[test]

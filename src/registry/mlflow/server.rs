@@ -192,17 +192,21 @@ impl MlflowServer {
             let answer: VersionAnswer = self.ask("api/2.0/mlflow/registered-models/alias", &query).await?;
             return Ok(answer.model_version);
         }
-        if which.is_empty() {
-            let filter = format!("name='{}'", name.replace('\'', ""));
-            let query = [("filter", filter.as_str()), ("order_by", "version_number DESC"), ("max_results", "1")];
-            let answer: VersionsAnswer = self.ask("api/2.0/mlflow/model-versions/search", &query).await?;
-            return answer.model_versions.into_iter().next().ok_or_else(|| {
-                Error::new(ErrorKind::NotFound, "the tracking server has no version of this model").model(name)
-            });
-        }
-        let query = [("name", name), ("version", which)];
+        let number = if which.is_empty() { self.newest(name).await? } else { which.to_owned() };
+        let query = [("name", name), ("version", number.as_str())];
         let answer: VersionAnswer = self.ask("api/2.0/mlflow/model-versions/get", &query).await?;
         Ok(answer.model_version)
+    }
+
+    /// The number of the newest version. A search does not tell a version's aliases, so that it is asked for by itself.
+    async fn newest(&self, name: &str) -> Result<String> {
+        let filter = format!("name='{}'", name.replace('\'', ""));
+        let query = [("filter", filter.as_str()), ("order_by", "version_number DESC"), ("max_results", "1")];
+        let answer: VersionsAnswer = self.ask("api/2.0/mlflow/model-versions/search", &query).await?;
+        let newest = answer.model_versions.into_iter().next().ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "the tracking server has no version of this model").model(name)
+        })?;
+        Ok(newest.version)
     }
 
     /// The files of the model, `main` first. A model of before MLflow 3 can't be listed, and has that one alone.

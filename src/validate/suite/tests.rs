@@ -221,8 +221,8 @@ fn groups_lie_as_far_apart_as_fairlearn_says() {
             close("ratio", found.ratio, &expected["ratio"]);
             let groups = expected["groups"].as_array().unwrap();
             assert_eq!(found.groups.len(), groups.len());
-            for (group, golden) in found.groups.iter().zip(groups) {
-                assert_eq!(group.0, golden[0].as_str().unwrap());
+            for golden in groups {
+                let group = found.groups.iter().find(|g| golden[0] == g.0.as_str()).unwrap();
                 close(&group.0, group.1.value(), &golden[1]);
             }
         }

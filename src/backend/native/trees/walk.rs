@@ -20,8 +20,10 @@ const STEPS: usize = 4;
 const FEW: usize = 12;
 /// Rows of more features than this are walked one by one: most of what a group would lay out is never looked at.
 const MOST_FEATURES: usize = 4096;
-/// The bytes of a block of rows.
+/// The bytes of a block of rows, which stays in the first-level cache while the trees pass by.
 const BLOCK_BYTES: usize = 24 << 10;
+/// The same for trees that are larger themselves: a tree must come from afar once a block, so it is to serve more rows.
+const LARGE_BLOCK_BYTES: usize = 224 << 10;
 
 /// One tree among the nodes and leaves of all.
 #[derive(Debug, Clone, Copy)]
@@ -105,7 +107,9 @@ pub(super) fn rows<T: Number, N: Packed<T>>(
         grouped = m;
     }
     if grouped > 0 {
-        let groups = (BLOCK_BYTES / (n * size_of::<T>() * GROUP)).clamp(1, grouped.div_ceil(GROUP));
+        let most_nodes = trees.spans.iter().map(|span| span.to - span.from).max().unwrap_or(0);
+        let block = if most_nodes * size_of::<N>() > BLOCK_BYTES { LARGE_BLOCK_BYTES } else { BLOCK_BYTES };
+        let groups = (block / (n * size_of::<T>() * GROUP)).clamp(1, grouped.div_ceil(GROUP));
         let mut columns = vec![[T::ZERO; GROUP]; groups * n];
         let mut exits = vec![[0u16; GROUP]; groups];
         for (b, block) in x[..grouped * n].chunks(groups * GROUP * n).enumerate() {

@@ -131,7 +131,16 @@ impl Pool {
         // How far apart channels and pixels lie, where they are read and where they go.
         let steps = |images: Images, last: bool| if last { (1, images.channels) } else { (images.pixels(), 1) };
         let ((from_c, from_p), (to_c, to_p)) = (steps(images, self.last[0]), steps(given, self.last[1]));
+        let (mut plane, mut best) = (vec![T::LEAST; given.pixels()], vec![T::LEAST; images.channels]);
         for (x, out) in x.chunks_exact(images.elements()).zip(out.chunks_exact_mut(given.elements())) {
+            if self.kind == Kind::Max && !self.last[0] {
+                for (c, x) in x.chunks_exact(images.pixels()).enumerate() {
+                    plane.fill(T::LEAST);
+                    window.largest(&frame, x, &mut plane, larger);
+                    plane.iter().enumerate().for_each(|(at, v)| out[at * to_p + c * to_c] = *v);
+                }
+                continue;
+            }
             for (at, (oy, ox)) in
                 (0..frame.windows[0]).flat_map(|y| (0..frame.windows[1]).map(move |x| (y, x))).enumerate()
             {
@@ -146,19 +155,13 @@ impl Pool {
                     })
                 };
                 match self.kind {
-                    Kind::Max if self.last == [true, true] => {
-                        let out = &mut out[at * to_p..(at + 1) * to_p];
-                        for p in pixels() {
-                            for (o, v) in out.iter_mut().zip(&x[p * from_p..(p + 1) * from_p]) {
-                                *o = larger(*o, *v);
-                            }
-                        }
-                    }
                     Kind::Max => {
-                        for c in 0..images.channels {
-                            let all = pixels().map(|p| x[p * from_p + c * from_c]);
-                            out[at * to_p + c * to_c] = all.fold(T::LEAST, larger);
+                        best.fill(T::LEAST);
+                        for p in pixels() {
+                            let pixel = &x[p * from_p..(p + 1) * from_p];
+                            best.iter_mut().zip(pixel).for_each(|(o, v)| *o = larger(*o, *v));
                         }
+                        best.iter().enumerate().for_each(|(c, v)| out[at * to_p + c * to_c] = *v);
                     }
                     Kind::Mean { border } => {
                         let count = if border { window.kernel[0] * window.kernel[1] } else { pixels().count().max(1) };

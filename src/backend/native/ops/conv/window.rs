@@ -115,6 +115,30 @@ impl Window {
     }
 }
 
+impl Window {
+    /// What `larger` leaves of each window and of what stands in `out`, for one channel, a row of windows at a time.
+    pub(super) fn largest<T: Copy>(&self, frame: &Frame, plane: &[T], out: &mut [T], larger: impl Fn(T, T) -> T) {
+        let (Frame { size: [height, width], offset, .. }, stride) = (*frame, self.strides[1]);
+        for (oy, out) in out.chunks_exact_mut(frame.windows[1]).enumerate() {
+            for ky in 0..self.kernel[0] {
+                let y = (oy * self.strides[0] + ky * self.dilations[0]).checked_sub(offset[0]);
+                let Some(y) = y.filter(|y| *y < height) else { continue };
+                let row = &plane[y * width..][..width];
+                for kx in 0..self.kernel[1] {
+                    // The windows whose pixel kx lies on the image.
+                    let shift = kx * self.dilations[1];
+                    let first = offset[1].saturating_sub(shift).div_ceil(stride);
+                    let end = (width + offset[1]).saturating_sub(shift).div_ceil(stride).min(out.len());
+                    if first < end {
+                        let pixels = row[first * stride + shift - offset[1]..].iter().step_by(stride);
+                        out[first..end].iter_mut().zip(pixels).for_each(|(o, v)| *o = larger(*o, *v));
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl Frame {
     /// Whether there is no border.
     pub(super) fn bare(&self) -> bool {
