@@ -104,6 +104,13 @@ for name in ["mlp", "cnn", "gru", "attn"]:
             same = (got.argmax(1) == want.argmax(1)).mean()
             print(f"{name:5} {target:13} {form or 'default':12} SQNR {sqnr(want, got):6.2f} dB, classes equal {same:.3f}, bytes {os.path.getsize(file)}")
 
+    for share in [0.25, 0.5]:
+        file = f"{out}/{name}_pruned_{share}.onnx"
+        done, _ = run("prune", path, file, "--kind", "structured", "--share", share, "--data", data)
+        if not done.returncode:
+            got = session(file).run(None, feed)[0]
+            print(f"{name:5} structured    {share:4} accuracy {(got.argmax(1) == label).mean():.3f}, bytes {os.path.getsize(file)}")
+
 if minilm:
     texts = np.load(f"{minilm}/minilm.npz")
     feed = {k[3:]: texts[k] for k in texts.files if k.startswith("in:")}

@@ -51,6 +51,11 @@ impl Declared {
         self.one
     }
 
+    /// Whether it can be a shape or a list of axes, which other shapes depend on.
+    pub(crate) fn may_be_shape(&self) -> bool {
+        self.dtype.is_integer() && self.dims.len() == 1 && !self.one
+    }
+
     /// Takes axis 0 for the batch, or back, where it is declared as exactly 1.
     pub(crate) fn widen(&mut self, wide: bool) {
         if self.one {

@@ -12,6 +12,7 @@ mod convert;
 mod device;
 mod encoder;
 mod files;
+mod gguf;
 mod model;
 mod module;
 mod ops;

@@ -10,6 +10,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 
 use super::files::{Digesting, Files};
+use super::gguf::{self, Stored};
 use super::sentence::json;
 use crate::backend::contain::contained;
 use crate::tensor::{checked_len, shape_text};
@@ -17,6 +18,8 @@ use crate::{Error, ErrorKind, Limits, Result};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+/// Weights in blocks of few bits, as the module `optimize` writes them.
+const BLOCKS: &str = "model.gguf";
 /// The longest header that the format allows.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// How much of a file is held beside the tensor that it becomes.
@@ -39,7 +42,7 @@ struct Index {
 }
 
 impl Weights {
-    /// Reads `model.safetensors`, or the shards that `model.safetensors.index.json` names. On the processor all
+    /// Reads `model.safetensors`, the shards that `model.safetensors.index.json` names, or `model.gguf`. On the processor all
     /// floats become f32, since it has no products of others; cards keep f16 and bf16.
     ///
     /// # Errors
@@ -57,10 +60,18 @@ impl Weights {
                 };
                 Self::read_file(files, shard, file, device, limits, &mut tensors)?;
             }
+        } else if let Some(bytes) = files.read(BLOCKS)? {
+            for Stored { name, shape, values } in gguf::read(&bytes, limits).map_err(|e| e.model(BLOCKS))? {
+                let made = || Tensor::from_vec(values, shape, device);
+                let tensor = contained("candle", ErrorKind::Backend, "making a tensor of weights", made)?;
+                tensors.insert(name, tensor);
+            }
         } else {
             let message =
                 "the directory has no weights; save them with `save_pretrained(..., safe_serialization=True)`";
-            return Err(Error::new(ErrorKind::NotFound, message).expected(format!("`{SINGLE}` or `{INDEX}`")));
+            return Err(
+                Error::new(ErrorKind::NotFound, message).expected(format!("`{SINGLE}`, `{INDEX}` or `{BLOCKS}`"))
+            );
         }
         Ok(Self { tensors, device: device.clone(), prefix: String::new(), parameters: 0, bytes: 0 })
     }

@@ -328,7 +328,9 @@ impl NativeModel {
 
     /// Empty outputs of the promised shapes, where those are known.
     fn empty(&self) -> Option<Result<Tensors<'static>>> {
-        let known = self.specs().iter().all(|s| s.dims().iter().all(|d| matches!(d, Dim::Fixed(_) | Dim::Batch)));
+        // What has no batch axis is computed from whatever there is.
+        let known = |s: &TensorSpec| s.is_batched() && s.dims().iter().all(|d| matches!(d, Dim::Fixed(_) | Dim::Batch));
+        let known = self.specs().iter().all(known);
         known.then(|| self.specs().iter().map(|spec| Ok((spec.name().clone(), empty_tensor(spec)?))).collect())
     }
 

@@ -72,7 +72,7 @@ pub(crate) fn analyze(
     if inputs.iter().any(Declared::is_batched) {
         return Prober { run, inputs: &inputs, names, written, limits }.whole(Batching::Whole);
     }
-    if !inputs.iter().any(Declared::is_one) {
+    if !inputs.iter().any(Declared::is_one) || inputs.iter().any(Declared::may_be_shape) {
         return Prober { run, inputs: &inputs, names, written, limits }.whole(Batching::None);
     }
     inputs.iter_mut().for_each(|d| d.widen(true));
@@ -82,6 +82,11 @@ pub(crate) fn analyze(
     {
         wide.notes.push("exported for a batch of 1; the graph takes any number of rows and is run so".to_owned());
         return Ok(wide);
+    }
+    // Where an input lacks the axis of length 1, the others' is no batch.
+    if !inputs.iter().all(|d| d.is_one() || d.dims.is_empty()) {
+        inputs.iter_mut().for_each(|d| d.widen(false));
+        return Prober { run, inputs: &inputs, names, written, limits }.whole(Batching::None);
     }
     let mut bound = prober.row_by_row()?;
     bound.notes.push("exported for a batch of 1 and bound to it; rows are run one by one".to_owned());

@@ -64,6 +64,10 @@ fn open(path: &Path) -> Result<&'static Library> {
     if let Some((_, library)) = opened.iter().find(|(of, _)| of == path) {
         return Ok(library);
     }
+    if path.as_os_str().is_empty() {
+        // The system would take it for the program itself.
+        return Err(Error::new(ErrorKind::NotFound, "the path is empty"));
+    }
     let library: &'static Library = Box::leak(Box::new(Library::open(path)?));
     opened.push((path.to_owned(), library));
     Ok(library)

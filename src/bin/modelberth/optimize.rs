@@ -119,7 +119,7 @@ pub(crate) struct Quantize {
     /// How ranges are found: min-max, percentile, percentile@P or entropy.
     #[arg(long, value_name = "C", default_value = "min-max")]
     pub(crate) calibration: Calibration,
-    /// Weights in a block [default: 32, for int4-weights 128].
+    /// Weights in a block [default: 32, for int4-weights 64].
     #[arg(long, value_name = "N")]
     pub(crate) block: Option<usize>,
     /// The operators that carry weights: channels, n-bits or blocked-qdq [default: channels, for int4-weights n-bits].
@@ -223,11 +223,12 @@ pub(crate) struct Distill {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Converted are XGBoost's JSON and UBJSON, LightGBM's text, CatBoost's JSON, and safetensors files that hold the layers of a
-perceptron. With --data, answers and latency before and after are compared.
+perceptron. A safetensors file of an encoder becomes GGUF, which as model.gguf takes the place of model.safetensors. With --data, answers and latency before and after are compared.
 
 Examples:
   modelberth convert churn.xgb.json churn.onnx --data rows.csv
-  modelberth convert mlp.safetensors mlp.onnx --activation tanh")]
+  modelberth convert mlp.safetensors mlp.onnx --activation tanh
+  modelberth convert encoder/model.safetensors small/model.gguf --to gguf-q8")]
 pub(crate) struct Convert {
     /// The model.
     #[arg(value_name = "IN")]
@@ -235,6 +236,9 @@ pub(crate) struct Convert {
     /// The file to write; it appears whole or not at all.
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
+    /// What to write: onnx, or of a safetensors file gguf-q8 or gguf-q4.
+    #[arg(long, value_name = "F", default_value = "onnx", value_parser = ["onnx", "gguf-q8", "gguf-q4"])]
+    pub(crate) to: String,
     #[command(flatten)]
     pub(crate) rows: Rows,
     /// What stands between the layers of a perceptron: relu, tanh or sigmoid.
@@ -339,6 +343,11 @@ pub(crate) fn convert(args: &Convert) -> Result<bool> {
     refuse_same_file(&args.input, &args.output)?;
     let bar = Bar::new();
     let mut convert = optimize::Convert::new().activation(args.activation).progress(&bar);
+    match args.to.as_str() {
+        "gguf-q8" => convert = convert.gguf(8),
+        "gguf-q4" => convert = convert.gguf(4),
+        _ => {}
+    }
     if let Some(data) = args.rows.data() {
         convert = convert.data(data);
     }

@@ -2,6 +2,8 @@
 
 mod boosters;
 #[cfg(feature = "candle")]
+mod gguf;
+#[cfg(feature = "candle")]
 mod perceptron;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ pub enum Activation {
 
 impl Activation {
     /// The operator of ONNX.
+    #[cfg(feature = "candle")]
     const fn operator(self) -> &'static str {
         match self {
             Self::Relu => "Relu",
@@ -78,7 +81,9 @@ impl FromStr for Activation {
 /// ```
 #[derive(Default)]
 pub struct Convert<'a> {
+    #[cfg_attr(not(feature = "candle"), allow(dead_code, reason = "safetensors are read with candle"))]
     activation: Activation,
+    gguf: Option<u32>,
     common: Common<'a>,
 }
 
@@ -102,6 +107,15 @@ impl<'a> Convert<'a> {
         self
     }
 
+    /// Writes GGUF in blocks of 8 bits (`Q8_0`) or 4 (`Q4_0`) of a safetensors file, in the place of ONNX (feature
+    /// `candle`). As `model.gguf` beside the `config.json` of a Hugging Face directory it takes the place of
+    /// `model.safetensors`.
+    #[must_use]
+    pub fn gguf(mut self, bits: u32) -> Self {
+        self.gguf = Some(bits);
+        self
+    }
+
     common_methods!(common);
 
     /// Converts the model in the file at `path`; with data, answers and latency of both are compared.
@@ -117,6 +131,9 @@ impl<'a> Convert<'a> {
             return Err(Error::new(ErrorKind::Unsupported, what).model(&shown));
         }
         let bytes = std::fs::read(path).map_err(|e| Error::from(e).model(&shown))?;
+        if let Some(bits) = self.gguf {
+            return blocks(&bytes, bits).map_err(|e| e.model(&shown));
+        }
         let (model, what) = self.model(&bytes).map_err(|e| e.model(&shown))?;
         let mut report = Report::new("convert", format!("{what} to ONNX"));
         let artifact = Artifact::in_memory("onnx", "model.onnx", model.encode_to_vec());
@@ -158,4 +175,23 @@ impl<'a> Convert<'a> {
             None => Err(Error::new(ErrorKind::Malformed, "the file is of no known format")),
         }
     }
+}
+
+/// A safetensors file as GGUF.
+#[cfg(feature = "candle")]
+fn blocks(bytes: &[u8], bits: u32) -> Result<Optimized> {
+    if bits != 4 && bits != 8 {
+        return Err(Error::new(ErrorKind::InvalidArgument, "blocks of GGUF have 4 or 8 bits here").actual(bits));
+    }
+    let done = gguf::convert(bytes, bits)?;
+    let mut report = Report::new("convert", format!("safetensors to GGUF, Q{bits}_0"));
+    report.bytes = Change { before: bytes.len() as u64, after: done.bytes.len() as u64 };
+    report.parameters = Change { before: done.parameters, after: done.parameters };
+    (report.layers, report.skipped) = (done.layers, done.skipped);
+    Ok(Optimized::new(report, Artifact::in_memory("gguf", "model.gguf", done.bytes)))
+}
+
+#[cfg(not(feature = "candle"))]
+fn blocks(_: &[u8], _: u32) -> Result<Optimized> {
+    Err(Error::new(ErrorKind::FeatureDisabled, "GGUF is written with candle; this build lacks the feature `candle`"))
 }

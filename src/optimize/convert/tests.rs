@@ -33,3 +33,39 @@ fn a_perceptron_in_safetensors_answers_as_its_formula() {
     // relu(2 - 1, 1 + 2 - 1) = (1, 2): 3 + 2; relu(-3, 6 - 1) = (0, 5): 5.
     assert_eq!(answers.single().unwrap().as_slice::<f32>().unwrap(), [5.0, 5.0]);
 }
+
+#[cfg(feature = "candle")]
+#[test]
+fn an_encoder_in_blocks_loads_and_answers_nearly_as_before() {
+    let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bert");
+    let Some(model) = std::fs::read_dir(&from)
+        .unwrap()
+        .filter_map(|e| Some(e.ok()?.path()))
+        .find(|p| p.join("config.json").is_file() && p.join("model.safetensors").is_file())
+    else {
+        panic!("an encoder stands in tests/data/bert");
+    };
+    let load = |path: &std::path::Path| crate::Loader::new().outputs(["hidden_states"]).load(path).unwrap();
+    let ids = crate::Tensor::from_vec(&[1, 4], vec![2i64, 5, 6, 3]).unwrap();
+    let mask = crate::Tensor::from_vec(&[1, 4], vec![1i64; 4]).unwrap();
+    let inputs = crate::tensors! { "input_ids" => ids, "attention_mask" => mask }.unwrap();
+    let want = load(&model).predict_batch(&inputs).unwrap();
+    let want = want.get::<f32>("hidden_states").unwrap();
+    for (bits, least) in [(8, 0.999), (4, 0.9)] {
+        let folder = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(&model).unwrap().map(|e| e.unwrap()).filter(|e| e.path().is_file()) {
+            if file.file_name() != "model.safetensors" {
+                std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+            }
+        }
+        let done = Convert::new().gguf(bits).run(model.join("model.safetensors")).unwrap();
+        done.write(folder.path().join("model.gguf")).unwrap();
+        let got = load(folder.path()).predict_batch(&inputs).unwrap();
+        let got = got.get::<f32>("hidden_states").unwrap();
+        let dot = |a: &ndarray::ArrayViewD<'_, f32>, b: &ndarray::ArrayViewD<'_, f32>| -> f32 {
+            a.iter().zip(b).map(|(x, y)| x * y).sum()
+        };
+        let cosine = dot(&want, &got) / (dot(&want, &want) * dot(&got, &got)).sqrt();
+        assert!(cosine > least, "{bits} bits: {cosine}");
+    }
+}

@@ -35,6 +35,7 @@ pub(super) struct Lesson {
     pub(super) y: Vec<f32>,
     pub(super) k: usize,
     /// The true class of each row, where the data have labels that the teacher knows.
+    #[cfg_attr(not(feature = "candle"), allow(dead_code, reason = "perceptrons need candle"))]
     pub(super) truth: Option<Vec<u32>>,
 }
 

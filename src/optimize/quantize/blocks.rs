@@ -23,8 +23,8 @@ struct Blocks {
     noise: Noise,
 }
 
-/// How much narrower than its values the range of a block may be: clipping a few may bring the others nearer.
-const SHRINKS: [f32; 6] = [1.0, 0.96, 0.92, 0.88, 0.84, 0.8];
+/// How much of either end of its values the range of a block may reach: clipping a few may bring the others nearer.
+const REACHES: [f32; 5] = [1.0, 0.94, 0.88, 0.82, 0.76];
 
 /// Scale and zero point of a block by the least squared error.
 fn fit(values: &[f32], bits: u32, symmetric: bool) -> (f32, u8) {
@@ -34,29 +34,34 @@ fn fit(values: &[f32], bits: u32, symmetric: bool) -> (f32, u8) {
     if low == 0.0 && high == 0.0 {
         return (1.0, middle);
     }
-    let candidates: &[f32] = if bits < 8 { &SHRINKS } else { &SHRINKS[..1] };
-    let mut best = (f64::INFINITY, 1.0, middle);
-    for &shrink in candidates {
-        let (scale, zero) = if symmetric {
+    let error = |scale: f32, zero: u8| -> f32 {
+        let of = |&x: &f32| {
+            let difference = x - (f32::from(nearest(x, scale, zero, most)) - f32::from(zero)) * scale;
+            difference * difference
+        };
+        values.iter().map(of).sum()
+    };
+    let mut best = (f32::INFINITY, 1.0, middle);
+    let mut consider = |scale: f32, zero: u8| {
+        if scale.is_normal() {
+            let error = error(scale, zero);
+            if error < best.0 {
+                best = (error, scale, zero);
+            }
+        }
+    };
+    let reaches = if bits < 8 { &REACHES[..] } else { &REACHES[..1] };
+    for &reach in reaches {
+        if symmetric {
             // The end of the grid that reaches further stands for the value that lies further out.
             let far = if -low > high { low } else { high };
-            (far * shrink / -f32::from(middle), middle)
-        } else {
-            let scale = (high - low) * shrink / most;
-            (scale, (-low * shrink / scale).round_ties_even().clamp(0.0, most) as u8)
-        };
-        if !(scale.is_normal()) {
+            consider(far * reach / -f32::from(middle), middle);
             continue;
         }
-        let error: f64 = values
-            .iter()
-            .map(|&x| {
-                let q = nearest(x, scale, zero, most);
-                f64::from(x - (f32::from(q) - f32::from(zero)) * scale).powi(2)
-            })
-            .sum();
-        if error < best.0 {
-            best = (error, scale, zero);
+        for &other in reaches {
+            let (low, high) = (low * reach, high * other);
+            let scale = (high - low) / most;
+            consider(scale, (-low / scale).round_ties_even().clamp(0.0, most) as u8);
         }
     }
     (best.1, best.2)
@@ -321,11 +326,12 @@ impl Weights<'_> {
             Ok(read) => read,
             Err(reason) => return Ok(Err(reason)),
         };
-        let block = self.settings.block;
         let &[rows, width] = &dims[..] else { return Ok(Err("its table is no matrix".into())) };
-        if width % block != 0 {
+        // Rows are read and not summed: they bear blocks twice as long.
+        let block = self.settings.block;
+        let Some(block) = [2 * block, block].into_iter().find(|block| width.is_multiple_of(*block)) else {
             return Ok(Err(format!("its rows of {width} numbers are no whole blocks of {block}")));
-        }
+        };
         let blocks = Blocks::of(&values, width, block, self.bits, self.settings.symmetric);
         let code = if self.bits == 8 { data_type::UINT8 } else { data_type::UINT4 };
         let [q, scale, zero] = fresh(site, &table);

@@ -30,7 +30,7 @@ impl std::fmt::Debug for Quantize<'_> {
 }
 
 impl<'a> Quantize<'a> {
-    /// Quantises to `target`, with a scale for each channel, symmetric weights of 8 bits, blocks of 32 (int4: 128, with
+    /// Quantises to `target`, with a scale for each channel, symmetric weights of 8 bits, blocks of 32 (int4: 64, with
     /// zero points) and ranges from the least to the greatest value.
     #[must_use]
     pub fn to(target: Target) -> Self {
@@ -39,7 +39,7 @@ impl<'a> Quantize<'a> {
             per_channel: true,
             symmetric: target != Target::Int4Weights,
             seven_bits: false,
-            block: if target == Target::Int4Weights { 128 } else { 32 },
+            block: if target == Target::Int4Weights { 64 } else { 32 },
             form: None,
             calibration: Calibration::MinMax,
             activations_symmetric: false,

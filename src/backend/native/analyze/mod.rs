@@ -59,13 +59,14 @@ pub(super) fn analyze(
     let prober = Prober { program, limits };
     let mut notes = Vec::new();
     let mut batching = if inputs.iter().any(Declared::is_batched) { Batching::Whole } else { Batching::None };
-    if batching == Batching::None && inputs.iter().any(Declared::is_one) {
+    if batching == Batching::None && inputs.iter().any(Declared::is_one) && !inputs.iter().any(Declared::may_be_shape) {
         inputs.iter_mut().for_each(|d| d.widen(true));
         if takes_any_batch(&prober, &inputs, &names)? {
             notes.push("exported for a batch of 1; the graph takes any number of rows and is run so".to_owned());
             batching = Batching::Whole;
         } else {
-            if let Ok(run) = prober.run(&inputs, 1, 0)
+            if bound_to_one(&inputs)
+                && let Ok(run) = prober.run(&inputs, 1, 0)
                 && let Some(found) = prober.single(&run, prober.other(&inputs, 1, 0).as_ref(), &names)
             {
                 notes.push("exported for a batch of 1 and bound to it; rows are run one by one".to_owned());
@@ -78,12 +79,12 @@ pub(super) fn analyze(
     let runs = match prober.runs(&inputs) {
         Ok(runs) => runs,
         // What is wrong with the graph is so for every input.
-        Err(e) if matches!(e.kind(), ErrorKind::LimitExceeded | ErrorKind::Malformed | ErrorKind::Unsupported) => {
-            return Err(e);
-        }
+        Err(e) if matches!(e.kind(), ErrorKind::LimitExceeded | ErrorKind::Unsupported) => return Err(e),
+        // So are contradictions, but for those of axes and shapes that come in as inputs.
+        Err(e) if e.kind() == ErrorKind::Malformed && !inputs.iter().any(|d| d.dtype.is_integer()) => return Err(e),
         Err(e) if e.kind() == ErrorKind::WrongType => return Err(lacks_type(e)),
         Err(e) => {
-            let Some(found) = as_declared(outputs, batching) else { return Err(e) };
+            let Some(found) = as_declared(outputs, batching) else { return Err(undeclared(e)) };
             notes.push(
                 "made-up inputs were refused by an operator, so the outputs are as the file declares them".to_owned(),
             );
@@ -97,6 +98,17 @@ pub(super) fn analyze(
         && prober.rows_agree(&inputs, &found.outputs)?;
     let [a, b] = &runs.sizes;
     Ok(found.analysis(&inputs, batching, row_independent, b.elements.saturating_sub(a.elements), notes))
+}
+
+/// The error for outputs of which neither dry runs nor the file tell anything.
+fn undeclared(error: Error) -> Error {
+    let message = "made-up inputs were refused by an operator, and the file does not say what its outputs are";
+    Error::new(ErrorKind::Unsupported, message).with_source(error)
+}
+
+/// Whether the axis that is declared as 1 can be the batch of a graph that is bound to one row: every input has it.
+fn bound_to_one(inputs: &[Declared]) -> bool {
+    inputs.iter().all(|d| d.is_one() || d.dims.is_empty())
 }
 
 /// What an operator says of an element type that it lacks, as a refusal: types do not depend on what a graph is given,

@@ -118,6 +118,13 @@ impl Prober<'_> {
                     )
                     .tensor(name));
                 }
+                if other.is_some_and(|o| o.as_sequence().is_ok_and(|o| o.len() != xs.len())) {
+                    return Err(Error::new(
+                        ErrorKind::Unsupported,
+                        "an output is a sequence whose length depends on the values of the inputs",
+                    )
+                    .tensor(name));
+                }
                 for (element, (x, y)) in xs.iter().zip(ys).enumerate() {
                     let name = format!("{name}_{element}");
                     let other = other.and_then(|o| o.as_sequence().ok()?.get(element));

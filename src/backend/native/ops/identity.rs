@@ -3,10 +3,11 @@
 use smallvec::smallvec;
 
 use super::Group;
-use crate::Result;
+use super::wide::scalar;
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::value::Value;
+use crate::{Error, ErrorKind, Result};
 
 pub(super) const GROUP: Group = &[("Identity", build), ("Dropout", dropout)];
 
@@ -23,7 +24,9 @@ fn dropout(node: &Node<'_>) -> Result<Box<dyn Op>> {
     if node.constant(2).is_some_and(|t| t.try_slice::<bool>() == Some(&[true])) {
         return Err(node.unsupported("Dropout in training mode draws at random; export the model for inference"));
     }
-    Ok(if node.has_output(1) { Box::new(Dropout) } else { Box::new(Identity) })
+    // In version 12 and later an input tells.
+    let asks = node.has_input(2) && node.constant(2).is_none();
+    Ok(if node.has_output(1) || asks { Box::new(Dropout) } else { Box::new(Identity) })
 }
 
 /// Input 0, and a mask that keeps everything.
@@ -32,6 +35,14 @@ struct Dropout;
 
 impl Op for Dropout {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, _cx: &mut Scratch) -> Result<Outs<'v>> {
+        let training = args.opt(2).is_some_and(|t| t.try_slice::<bool>() == Some(&[true]));
+        let ratio = args.opt(1).map(scalar).transpose()?.unwrap_or(0.5);
+        if training && ratio != 0.0 {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "Dropout in training mode draws at random; give `training_mode` as false",
+            ));
+        }
         let value = args.take(0)?;
         let mask = Value::new(value.shape(), vec![true; value.len()]);
         Ok(smallvec![value, mask])

@@ -6,23 +6,30 @@ mod flow;
 mod identity;
 mod layout;
 mod linear;
+mod loss;
 mod math;
 mod ml;
 pub(crate) mod post;
 pub(super) mod quant;
 mod recurrent;
+mod signal;
+#[cfg(test)]
+mod tests;
 mod text;
+mod training;
 mod transformer;
 mod trees;
 #[cfg(test)]
 pub(crate) mod trial;
+mod vision;
+mod wide;
 
 use super::node::Node;
 use super::op::Op;
 use crate::{Error, ErrorKind, Result};
 
 /// Builds an operator from its node.
-type Build = fn(&Node<'_>) -> Result<Box<dyn Op>>;
+pub(super) type Build = fn(&Node<'_>) -> Result<Box<dyn Op>>;
 
 /// The names of a group's operators, each with its builder.
 type Group = &'static [(&'static str, Build)];
@@ -40,7 +47,16 @@ const GROUPS: &[&[(&str, Group)]] = &[
 ];
 
 /// The groups of what only networks have.
-const NETWORKS: &[&[(&str, Group)]] = &[quant::GROUPS, conv::GROUPS, recurrent::GROUPS, transformer::GROUPS];
+const NETWORKS: &[&[(&str, Group)]] = &[
+    quant::GROUPS,
+    conv::GROUPS,
+    conv::GENERAL,
+    recurrent::GROUPS,
+    transformer::GROUPS,
+    vision::GROUPS,
+    signal::GROUPS,
+    &[("", loss::GROUP), ("ai.onnx.preview.training", training::GROUP)],
+];
 
 /// The operator of `node`.
 ///

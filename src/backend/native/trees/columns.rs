@@ -79,18 +79,18 @@ impl<T: Number> Columns<T> {
             sets: forest.sets.clone(),
             count: 0,
         };
-        // The first column set of every feature that is asked for, and where its thresholds start. Not by index: a hostile
-        // file numbers its features as it likes.
-        let mut firsts = HashMap::new();
-        let mut from = 0;
+        // The thresholds of every feature that is asked for, with its first column set. Not by index: a hostile file numbers
+        // its features as it likes.
+        let mut of_features: Vec<(u32, usize, Vec<T>)> = Vec::new();
         for of_feature in thresholds.chunk_by(|a, b| a.0 == b.0) {
-            let feature = of_feature[0].0 as usize;
-            firsts.insert(of_feature[0].0, (this.ranked.len(), from));
+            let feature = of_feature[0].0;
+            let of_feature: Vec<T> = of_feature.iter().map(|c| c.1).collect();
+            let first = this.ranked.len();
             for cuts in of_feature.chunks(MOST_CUTS) {
-                let cuts = Cuts::new(&cuts.iter().map(|c| c.1).collect::<Vec<_>>(), T::NAN);
+                let (feature, cuts) = (feature as usize, Cuts::new(cuts, T::NAN));
                 this.ranked.push(RankedColumns { feature, cuts, low: None, high: None });
             }
-            from += of_feature.len();
+            of_features.push((feature, first, of_feature));
         }
         let mut known = HashMap::new();
         let mut questions = Vec::with_capacity(forest.nodes.len());
@@ -100,9 +100,9 @@ impl<T: Number> Columns<T> {
                 continue;
             };
             let question = if let Some((t, below, above, nan_below)) = leq(branch) {
-                let (first, from) = firsts[&branch.feature];
-                let of_feature = &thresholds[from..];
-                let at = of_feature.partition_point(|c| c.0 == branch.feature && c.1 < t);
+                let feature = of_features.partition_point(|f| f.0 < branch.feature);
+                let (_, first, of_feature) = &of_features[feature];
+                let at = of_feature.partition_point(|c| *c < t);
                 let of = &mut this.ranked[first + at / MOST_CUTS];
                 let column = if nan_below { &mut of.low } else { &mut of.high };
                 let column = numbered(column, &mut this.count)?;

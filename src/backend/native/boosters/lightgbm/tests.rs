@@ -1,4 +1,5 @@
 use super::file::File;
+use super::text::Field;
 use super::tree::{Decision, Missing};
 use crate::{Error, ErrorKind, Limits};
 
@@ -15,6 +16,17 @@ fn error_of(from: &str, to: &str) -> String {
     let error = read(&MODEL.replacen(from, to, 1)).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed, "{error}");
     error.to_string()
+}
+
+#[test]
+fn words_are_what_stands_between_spaces() {
+    for length in 0..40 {
+        let word = "ß!\u{1f}x".repeat(length);
+        for value in [format!("{word} {word}  a b"), format!("  {word} a {word} b "), format!("a {word}{word} b")] {
+            let words: Vec<&str> = Field { key: "", value: &value, line: 1 }.words().collect();
+            assert_eq!(words, value.split(' ').filter(|w| !w.is_empty()).collect::<Vec<_>>(), "{value}");
+        }
+    }
 }
 
 #[test]

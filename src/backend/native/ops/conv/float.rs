@@ -3,6 +3,7 @@
 use smallvec::smallvec;
 
 use super::image::{Layout, channels_first, frame_image, whole_rows};
+use super::nd;
 use super::window::{Frame, Images, Window, channels_last};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
@@ -48,6 +49,14 @@ pub(super) fn weight_axes(node: &Node<'_>, shape: &[usize]) -> Result<([usize; 2
 }
 
 fn conv(node: &Node<'_>) -> Result<Box<dyn Op>> {
+    match packed(node) {
+        Err(e) if e.kind() == ErrorKind::Unsupported && node.domain().is_empty() => nd::conv(node),
+        done => done,
+    }
+}
+
+/// The operator for constant weights of f32 and windows over one or two axes.
+fn packed(node: &Node<'_>) -> Result<Box<dyn Op>> {
     let Some(value) = node.constant(1) else {
         return Err(node.unsupported("a convolution whose weights are computed"));
     };
@@ -55,7 +64,7 @@ fn conv(node: &Node<'_>) -> Result<Box<dyn Op>> {
         return Err(node.unsupported("a convolution of other elements than f32"));
     };
     let ([channels, answers], groups) = weight_axes(node, value.shape())?;
-    let window = Window::of(node, &value.shape()[2..])?;
+    let window = Window::of(node, value.shape().get(2..).unwrap_or_default())?;
     let bias = match node.has_input(2) {
         true => node
             .constant(2)

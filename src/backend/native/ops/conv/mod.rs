@@ -8,6 +8,7 @@
 mod bytes;
 mod float;
 mod image;
+mod nd;
 mod pool;
 mod window;
 
@@ -23,3 +24,6 @@ pub(super) const GROUPS: &[(&str, Group)] = &[
     ("", pool::GROUP),
     (FUSED, pool::FUSED),
 ];
+
+/// The operators of the general form, by domain.
+pub(super) const GENERAL: &[(&str, Group)] = nd::GROUPS;

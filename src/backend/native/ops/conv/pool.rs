@@ -2,6 +2,7 @@
 
 use smallvec::smallvec;
 
+use super::nd;
 use super::window::{Images, Window, channels_last};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
@@ -30,6 +31,8 @@ struct Pool {
     /// The windows; none is the whole image.
     window: Option<Window>,
     last: [bool; 2],
+    /// The same for elements that this one does not take.
+    general: Option<nd::Pool>,
 }
 
 /// The most pixels of a window.
@@ -45,29 +48,35 @@ fn kernel(node: &Node<'_>) -> Result<Vec<usize>> {
     }
 }
 
-fn max(node: &Node<'_>) -> Result<Box<dyn Op>> {
-    if node.has_output(1) {
-        return Err(node.unsupported("the indices of MaxPool"));
+/// A pool of this kind where its windows have one or two axes and are otherwise `plain`, else the general one.
+fn pool(node: &Node<'_>, kind: Kind, plain: bool, general: fn(&Node<'_>) -> Result<nd::Pool>) -> Result<Box<dyn Op>> {
+    if !node.domain().is_empty() {
+        let window = Some(Window::of(node, &kernel(node)?)?);
+        return Ok(Box::new(Pool { kind, window, last: channels_last(node)?, general: None }));
     }
-    let window = Some(Window::of(node, &kernel(node)?)?);
-    Ok(Box::new(Pool { kind: Kind::Max, window, last: channels_last(node)? }))
+    let kernel = kernel(node)?;
+    if !plain || !(1..=2).contains(&kernel.len()) {
+        return Ok(Box::new(general(node)?));
+    }
+    let (window, general) = (Some(Window::of(node, &kernel)?), Some(general(node)?));
+    Ok(Box::new(Pool { kind, window, last: [false; 2], general }))
+}
+
+fn max(node: &Node<'_>) -> Result<Box<dyn Op>> {
+    pool(node, Kind::Max, !node.has_output(1), nd::max)
 }
 
 fn average(node: &Node<'_>) -> Result<Box<dyn Op>> {
-    let kind = Kind::Mean { border: node.flag("count_include_pad", false)? };
-    if kind == (Kind::Mean { border: true }) && node.flag("ceil_mode", false)? {
-        return Err(node.unsupported("AveragePool that counts its border and windows past it"));
-    }
-    let window = Some(Window::of(node, &kernel(node)?)?);
-    Ok(Box::new(Pool { kind, window, last: channels_last(node)? }))
+    let border = node.flag("count_include_pad", false)?;
+    pool(node, Kind::Mean { border }, !(border && node.flag("ceil_mode", false)?), nd::average)
 }
 
 fn whole_max(node: &Node<'_>) -> Result<Box<dyn Op>> {
-    Ok(Box::new(Pool { kind: Kind::Max, window: None, last: channels_last(node)? }))
+    Ok(Box::new(Pool { kind: Kind::Max, window: None, last: channels_last(node)?, general: None }))
 }
 
 fn whole_average(node: &Node<'_>) -> Result<Box<dyn Op>> {
-    Ok(Box::new(Pool { kind: Kind::Mean { border: false }, window: None, last: channels_last(node)? }))
+    Ok(Box::new(Pool { kind: Kind::Mean { border: false }, window: None, last: channels_last(node)?, general: None }))
 }
 
 /// An element that pools take.
@@ -242,10 +251,13 @@ impl Op for Pool {
             Data::F32(_) => self.pooled::<f32>(value, cx)?,
             Data::U8(_) => self.pooled::<u8>(value, cx)?,
             Data::I8(_) => self.pooled::<i8>(value, cx)?,
-            _ => {
-                return Err(Error::new(ErrorKind::Unsupported, "pools of other elements than f32, u8 and i8")
-                    .actual(value.type_text()));
-            }
+            _ => match &self.general {
+                Some(general) => return general.outputs(value, cx),
+                None => {
+                    return Err(Error::new(ErrorKind::Unsupported, "pools of other elements than f32, u8 and i8")
+                        .actual(value.type_text()));
+                }
+            },
         }])
     }
 

@@ -129,13 +129,22 @@ impl Op for Range {
                 })?
             }};
         }
+        macro_rules! half {
+            ($t:ty) => {{
+                let [a, b, d] = [one::<$t>(start)?, one::<$t>(limit)?, one::<$t>(step)?].map(|x| x.to_f64());
+                let n = steps(b - a, d)?;
+                filled(n, cx, |i| <$t>::from_f64(a + i as f64 * d))?
+            }};
+        }
         Ok(smallvec![match start.data() {
+            Data::F16(_) => half!(half::f16),
+            Data::Bf16(_) => half!(half::bf16),
             Data::I64(_) => whole!(i64),
             Data::I32(_) => whole!(i32),
             Data::I16(_) => whole!(i16),
             Data::F32(_) => real!(f32),
             Data::F64(_) => real!(f64),
-            _ => return Err(start.type_error("f32, f64, i16, i32 or i64")),
+            _ => return Err(start.type_error("a float, i16, i32 or i64")),
         }])
     }
 

@@ -2,6 +2,7 @@
 
 mod common;
 mod concat;
+mod crop;
 mod det;
 pub(super) mod distance;
 mod einsum;
@@ -18,6 +19,7 @@ mod select;
 mod shape;
 mod slice;
 mod split;
+mod tensor_scatter;
 #[cfg(test)]
 mod tests;
 mod topk;
@@ -36,6 +38,7 @@ pub(super) use split::pieces;
 /// The operators of this module, by domain.
 pub(super) const GROUPS: &[(&str, Group)] = &[
     ("", concat::GROUP),
+    ("", crop::GROUP),
     ("", det::GROUP),
     ("", einsum::GROUP),
     ("", expand::GROUP),
@@ -50,6 +53,7 @@ pub(super) const GROUPS: &[(&str, Group)] = &[
     ("", shape::GROUP),
     ("", slice::GROUP),
     ("", split::GROUP),
+    ("", tensor_scatter::GROUP),
     ("", topk::GROUP),
     ("", trilu::GROUP),
     ("", unique::GROUP),

@@ -1,4 +1,4 @@
-//! Batch normalisation with statistics that were learned.
+//! Batch normalisation with statistics that were learned, or with those of the batch.
 
 use smallvec::smallvec;
 
@@ -8,7 +8,9 @@ use super::{axes, dispatch};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
+use crate::backend::native::ops::wide::{floats, rounded};
 use crate::backend::native::value::Value;
+use crate::tensor::shape_text;
 use crate::{Error, ErrorKind, Result};
 
 pub(super) const GROUP: Group = &[("BatchNormalization", build)];
@@ -24,7 +26,11 @@ struct BatchNorm {
 }
 
 fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
-    if node.flag("training_mode", false)? || (1..node.outputs()).any(|i| node.has_output(i)) {
+    if node.opset() >= 14 && node.flag("training_mode", false)? {
+        let (epsilon, momentum) = (node.float_or("epsilon", 1e-5)?.into(), node.float_or("momentum", 0.9)?.into());
+        return Ok(Box::new(Training { epsilon, momentum }));
+    }
+    if (1..node.outputs()).any(|i| node.has_output(i)) {
         return Err(node.unsupported("BatchNormalization in training mode, with statistics as outputs"));
     }
     let per_element = node.opset() < 9 && !node.flag("spatial", true)?;
@@ -111,5 +117,56 @@ impl Op for BatchNorm {
 
     fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {
         false
+    }
+}
+
+/// The same with the statistics of the batch, which also move those that were learned.
+#[derive(Debug)]
+struct Training {
+    epsilon: f64,
+    /// The share of the old statistics in the new ones.
+    momentum: f64,
+}
+
+impl Op for Training {
+    fn run<'v>(&self, args: &mut Args<'_, 'v>, _cx: &mut Scratch) -> Result<Outs<'v>> {
+        let value = args.get(0)?;
+        let &[count, channels, ref rest @ ..] = value.shape() else {
+            return Err(Error::new(ErrorKind::WrongShape, "a batch normalisation needs a batch and channels")
+                .actual(shape_text(value.shape())));
+        };
+        let (weights, statistics) = ([args.get(1)?, args.get(2)?], [args.get(3)?, args.get(4)?]);
+        if weights.iter().chain(&statistics).any(|w| *w.shape() != [channels]) {
+            return Err(Error::new(
+                ErrorKind::WrongShape,
+                "the weights of a batch normalisation do not fit the channels",
+            )
+            .expected(channels));
+        }
+        let (mut items, pixels) = (floats(value)?, axes::product(rest));
+        let [scale, bias] = [floats(weights[0])?, floats(weights[1])?];
+        let mut moved = [floats(statistics[0])?, floats(statistics[1])?];
+        let n = (count * pixels) as f64;
+        for channel in 0..channels {
+            let places =
+                || (0..count).flat_map(|i| (i * channels + channel) * pixels..(i * channels + channel + 1) * pixels);
+            let mean = places().map(|p| items[p]).sum::<f64>() / n;
+            let variance = places().map(|p| (items[p] - mean).powi(2)).sum::<f64>() / n;
+            let factor = scale[channel] / (variance + self.epsilon).sqrt();
+            places().for_each(|p| items[p] = (items[p] - mean) * factor + bias[channel]);
+            for (moved, now) in moved.iter_mut().zip([mean, variance]) {
+                moved[channel] = self.momentum * moved[channel] + (1.0 - self.momentum) * now;
+            }
+        }
+        let [mean, variance] = moved;
+        Ok(smallvec![
+            rounded(items, value.shape(), value.data()),
+            rounded(mean, [channels].as_slice(), statistics[0].data()),
+            rounded(variance, [channels].as_slice(), statistics[1].data())
+        ])
+    }
+
+    fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {
+        inputs.iter().any(Flow::any)
     }
 }

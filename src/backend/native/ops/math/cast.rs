@@ -42,7 +42,7 @@ fn build_like(node: &Node<'_>) -> Result<Box<dyn Op>> {
 }
 
 /// The element type of a code of ONNX, of those that are carried.
-pub(super) fn dtype(code: i32) -> Option<DType> {
+pub(in crate::backend::native::ops) fn dtype(code: i32) -> Option<DType> {
     Some(match code {
         data_type::FLOAT => DType::F32,
         data_type::UINT8 => DType::U8,

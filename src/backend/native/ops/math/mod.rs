@@ -7,12 +7,13 @@ mod axes;
 mod batch_norm;
 mod bias_gelu;
 mod binary;
+mod bit_cast;
 pub(crate) mod broadcast;
 mod cast;
 mod cast_text;
 mod compare;
 mod cumulate;
-mod dispatch;
+pub(super) mod dispatch;
 pub(crate) mod exp;
 mod float_work;
 mod functions;
@@ -30,7 +31,9 @@ mod unary;
 
 use super::Group;
 pub(super) use arithmetic::{add, multiply};
-pub(super) use dispatch::own;
+pub(super) use cast::{cast, dtype};
+pub(super) use dispatch::{narrowed, own, widened};
+pub(super) use num::Num;
 
 /// The operators of this module, by domain.
 pub(super) const GROUPS: &[(&str, Group)] = &[
@@ -39,6 +42,7 @@ pub(super) const GROUPS: &[(&str, Group)] = &[
     ("", arithmetic::GROUP),
     ("", compare::GROUP),
     ("", cast::GROUP),
+    ("", bit_cast::GROUP),
     ("", logic::GROUP),
     ("", quantize::GROUP),
     ("com.microsoft", bias_gelu::MICROSOFT),

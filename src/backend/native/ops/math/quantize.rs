@@ -26,14 +26,23 @@ pub(super) const GROUP: Group = &[
 #[derive(Debug)]
 struct Layout {
     axis: i64,
+    /// How many elements along the axis share a scale; all that stand at one place where 0.
+    block: usize,
+}
+
+/// What a tensor is quantised with: how many consecutive elements share a scale and how many scales there are, the
+/// scales, and the zero points.
+struct Factors {
+    runs: [usize; 2],
+    scales: Vec<f32>,
+    zeros: SmallVec<[f32; 1]>,
 }
 
 impl Layout {
     fn of(node: &Node<'_>) -> Result<Self> {
-        match node.int_or("block_size", 0)? {
-            0 => Ok(Self { axis: node.int_or("axis", 1)? }),
-            other => Err(node.unsupported("quantisation with a `block_size`").actual(other)),
-        }
+        let block = node.int_or("block_size", 0)?;
+        let block = usize::try_from(block).map_err(|_| node.malformed("`block_size` is negative").actual(block))?;
+        Ok(Self { axis: node.int_or("axis", 1)?, block })
     }
 
     /// For a tensor of `shape` and `scales`: how many consecutive elements share a scale, and how many scales there are.
@@ -45,10 +54,36 @@ impl Layout {
         if *scales.shape() == [along] {
             return Ok([after, along]);
         }
-        Err(Error::new(ErrorKind::WrongShape, "the scales of a quantisation do not fit the tensor")
-            .expected(format!("() or ({along},)"))
-            .actual(shape_text(scales.shape())))
+        Err(misfit(&format!("() or ({along},)"), scales))
     }
+
+    fn factors(&self, shape: &[usize], scale: &Value<'_>, zero: Option<&Value<'_>>) -> Result<Factors> {
+        let scales = scale.to_f32s()?;
+        if self.block == 0 {
+            let runs = self.runs(shape, scale)?;
+            return Ok(Factors { runs, scales, zeros: zero_points(zero, runs[1])? });
+        }
+        let axis = axis_of(self.axis, shape.len())?;
+        let [_, along, after] = axes::around(shape, axis);
+        let mut blocks = shape.to_vec();
+        blocks[axis] = along.div_ceil(self.block);
+        if *scale.shape() != blocks[..] {
+            return Err(misfit(&shape_text(&blocks), scale));
+        }
+        let zeros = zero_points(zero, scales.len())?;
+        let count = axes::product(shape);
+        // The block in which an element stands.
+        let of = |i: usize| (i / after / along * blocks[axis] + i / after % along / self.block) * after + i % after;
+        let zeros = (0..count).map(|i| zeros[of(i)]).collect();
+        Ok(Factors { runs: [1, count], scales: (0..count).map(|i| scales[of(i)]).collect(), zeros })
+    }
+}
+
+#[cold]
+fn misfit(expected: &str, scales: &Value<'_>) -> Error {
+    Error::new(ErrorKind::WrongShape, "the scales of a quantisation do not fit the tensor")
+        .expected(expected)
+        .actual(shape_text(scales.shape()))
 }
 
 /// The zero point of every scale, as numbers that hold them exactly.
@@ -124,8 +159,7 @@ fn quantize(node: &Node<'_>) -> Result<Box<dyn Op>> {
 impl Op for Quantize {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
         let (value, scale, zero) = (args.get(0)?, args.get(1)?, args.opt(2));
-        let runs = self.layout.runs(value.shape(), scale)?;
-        let (scales, zeros) = (scale.to_f32s()?, zero_points(zero, runs[1])?);
+        let Factors { runs, scales, zeros } = self.layout.factors(value.shape(), scale, zero)?;
         let shape = value.shape();
         let to = zero.map_or(Some(self.to), Value::dtype);
         if let (Data::F32(items), [scale], [zero], Some(DType::U8 | DType::I8)) =
@@ -197,8 +231,7 @@ impl Op for Dequantize {
         let (value, scale) = (args.get(0)?, args.get(1)?);
         let to = self.to.or(scale.dtype()).filter(|d| d.is_float());
         let to = to.ok_or_else(|| scale.type_error("a float"))?;
-        let runs = self.layout.runs(value.shape(), scale)?;
-        let (scales, zeros) = (scale.to_f32s()?, zero_points(args.opt(2), runs[1])?);
+        let Factors { runs, scales, zeros } = self.layout.factors(value.shape(), scale, args.opt(2))?;
         let mut out = cx.buffer::<f32>(value.len());
         of_types!(value.data(), T, items => each_run(items, runs, |run, i| {
             let (scale, zero) = (scales[i], zeros[i]);

@@ -2,16 +2,21 @@
 
 use smallvec::smallvec;
 
+use super::general;
 use super::weights::{Direction, dequantised, directions, plain};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
-use crate::backend::native::ops::Group;
+use crate::backend::native::ops::{Build, Group};
 use crate::backend::native::value::Value;
 use crate::kernel::{Isa, gru_step, lstm_step};
 use crate::tensor::shape_text;
 use crate::{Error, ErrorKind, Result};
 
-pub(super) const GROUP: Group = &[("GRU", gru), ("LSTM", lstm)];
+pub(super) const GROUP: Group = &[
+    ("RNN", |node| general::build(node, general::Kind::Rnn)),
+    ("GRU", |node| usual(node, gru, general::Kind::Gru)),
+    ("LSTM", |node| usual(node, lstm, general::Kind::Lstm)),
+];
 pub(super) const MICROSOFT: Group = &[("DynamicQuantizeLSTM", quantised_lstm)];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +44,6 @@ struct Layer {
     /// The length of a state.
     n: usize,
     inputs: usize,
-    /// Whether the batch stands before the steps.
-    batch_first: bool,
     wanted: [bool; 3],
 }
 
@@ -64,6 +67,14 @@ fn form(node: &Node<'_>, kind: Kind) -> Result<(bool, usize)> {
         return Err(node.unsupported("a recurrent layer with `clip` or `input_forget`"));
     }
     Ok((backwards, count))
+}
+
+/// The layer in its usual form where it has that, else in the general one.
+fn usual(node: &Node<'_>, build: Build, kind: general::Kind) -> Result<Box<dyn Op>> {
+    match build(node) {
+        Err(e) if e.kind() == ErrorKind::Unsupported => general::build(node, kind),
+        done => done,
+    }
 }
 
 fn gru(node: &Node<'_>) -> Result<Box<dyn Op>> {
@@ -93,9 +104,11 @@ fn build(node: &Node<'_>, kind: Kind, w: super::weights::Plain, r: super::weight
     // The reset gate of a GRU scales the third share of the state with its bias.
     let state_from = if kind == Kind::Gru { 2 * n } else { w.rows };
     let directions = directions(node, &w, &r, n, state_from)?;
-    let batch_first = node.flag("layout", false)?;
+    if node.flag("layout", false)? {
+        return Err(node.unsupported("a recurrent layer whose batch stands first"));
+    }
     let wanted = [node.has_output(0), node.has_output(1), node.has_output(2)];
-    Ok(Box::new(Layer { kind, directions, backwards, n, inputs: w.inputs, batch_first, wanted }))
+    Ok(Box::new(Layer { kind, directions, backwards, n, inputs: w.inputs, wanted }))
 }
 
 /// The first states at `input`, (directions, batch, n), or zeros.
@@ -189,9 +202,6 @@ impl Op for Layer {
             return Err(Error::new(ErrorKind::WrongShape, "a recurrent layer was given inputs of another length")
                 .expected(self.inputs)
                 .actual(inputs));
-        }
-        if self.batch_first {
-            return Err(Error::new(ErrorKind::Unsupported, "a recurrent layer whose batch stands first"));
         }
         let (steps, batch, n, count) = (first, second, self.n, self.directions.len());
         let x = value.as_slice::<f32>()?;

@@ -1,8 +1,10 @@
-//! `GRU` and `LSTM`, with weights packed at load.
+//! `RNN`, `GRU` and `LSTM`.
 //!
-//! The input's share of the gates is one product for all steps; each step then adds that of the state. What other forms
-//! of these operators add (peepholes, clipping, other activations) is left to other backends.
+//! The usual forms of the last two have their weights packed at load: the input's share of the gates is one product for
+//! all steps; each step then adds that of the state. What other forms add (peepholes, clipping, other activations, computed
+//! weights) is [general] and slower.
 
+mod general;
 mod layer;
 mod weights;
 
