@@ -271,8 +271,8 @@ fn what_is_no_model_is_refused() {
     }
     // The format is told from the content: another extension changes nothing.
     stdout(&run(&["inspect", &folder.write("model.txt", &bytes)]));
-    let text = failure(&run(&["inspect", &zoo("regressor_Ridge.onnx"), "--backend", "ort"]));
-    assert!(text.contains("feature `ort`"), "{text}");
+    let text = failure(&run(&["inspect", &zoo("regressor_Ridge.onnx"), "--backend", "candle"]));
+    assert!(text.contains(if cfg!(feature = "candle") { "candle" } else { "feature `candle`" }), "{text}");
 }
 
 #[test]

@@ -285,3 +285,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Err("it must be more than 0".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        super::Cli::command().debug_assert();
+    }
+}

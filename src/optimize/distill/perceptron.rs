@@ -42,8 +42,8 @@ impl Net {
         let layers = widths
             .windows(2)
             .map(|pair| {
-                // Uniform with the variance 2 / inputs (He et al. 2015).
-                let reach = (6.0 / pair[0] as f32).sqrt();
+                // Uniform with the variance 2 / inputs (He et al. 2015); a single layer has nothing to tell apart.
+                let reach = if widths.len() > 2 { (6.0 / pair[0] as f32).sqrt() } else { 0.0 };
                 let weights: Vec<f32> = (0..pair[0] * pair[1]).map(|_| reach * random.signed()).collect();
                 let weights = Tensor::from_vec(weights, (pair[0], pair[1]), &Device::Cpu)?;
                 Ok((Var::from_tensor(&weights)?, Var::zeros(pair[1], DType::F32, &Device::Cpu)?))
@@ -148,7 +148,9 @@ impl Course<'_> {
         let net = Net::new(widths, settings.seed)?;
         let vars: Vec<Var> = net.layers.iter().flat_map(|(w, b)| [w.clone(), b.clone()]).collect();
         let steps = split.train.len().div_ceil(BATCH) * settings.epochs;
-        let parameters = ParamsAdamW { lr: settings.rate, weight_decay: 1e-4, ..ParamsAdamW::default() };
+        // What a single layer learns is convex, and bears larger steps.
+        let rate = if widths.len() > 2 { settings.rate } else { 10.0 * settings.rate };
+        let parameters = ParamsAdamW { lr: rate, weight_decay: 1e-4, ..ParamsAdamW::default() };
         let mut optimiser = AdamW::new(vars, parameters)?;
         let held = self.batch(&split.held)?;
         let mut random = Random::new(settings.seed ^ 0x5EED);
@@ -161,7 +163,7 @@ impl Course<'_> {
             for rows in order.chunks(BATCH) {
                 // The rate falls along a half cosine (Loshchilov and Hutter 2017).
                 let angle = std::f64::consts::PI * step as f64 / steps as f64;
-                optimiser.set_learning_rate(settings.rate * 0.5 * (1.0 + angle.cos()));
+                optimiser.set_learning_rate(rate * 0.5 * (1.0 + angle.cos()));
                 optimiser.backward_step(&self.loss(&net, &self.batch(rows)?)?)?;
                 step += 1;
             }

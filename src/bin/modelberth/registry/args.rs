@@ -77,6 +77,8 @@ pub(crate) enum Verb {
     Import(Import),
     /// Registers a model that MLflow logged; prints its number.
     #[cfg(feature = "mlflow")]
+    // It asks for a version by a flag of that name.
+    #[command(disable_version_flag = true)]
     Mlflow(Mlflow),
 }
 
