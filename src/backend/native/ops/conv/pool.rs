@@ -165,12 +165,19 @@ impl Pool {
                 };
                 match self.kind {
                     Kind::Max => {
-                        best.fill(T::LEAST);
-                        for p in pixels() {
-                            let pixel = &x[p * from_p..(p + 1) * from_p];
-                            best.iter_mut().zip(pixel).for_each(|(o, v)| *o = larger(*o, *v));
+                        let largest = |best: &mut [T]| {
+                            for p in pixels() {
+                                let pixel = &x[p * from_p..(p + 1) * from_p];
+                                best.iter_mut().zip(pixel).for_each(|(o, v)| *o = larger(*o, *v));
+                            }
+                        };
+                        if to_c == 1 {
+                            largest(&mut out[at * to_p..(at + 1) * to_p]);
+                        } else {
+                            best.fill(T::LEAST);
+                            largest(&mut best);
+                            best.iter().enumerate().for_each(|(c, v)| out[at * to_p + c * to_c] = *v);
                         }
-                        best.iter().enumerate().for_each(|(c, v)| out[at * to_p + c * to_c] = *v);
                     }
                     Kind::Mean { border } => {
                         let count = if border { window.kernel[0] * window.kernel[1] } else { pixels().count().max(1) };
