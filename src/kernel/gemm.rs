@@ -72,36 +72,31 @@ impl<T: Real> Packed<T> {
         self.bias[j / NR][j % NR]
     }
 
-    /// `x` (m, k) times the matrix plus the bias, written to `out` (m, n).
+    /// `x` (m, k) times the matrix plus the bias, written to `out` (m, n); the bias alone where the matrix has no rows.
     ///
     /// # Panics
     /// When `x` or `out` have another number of rows.
     pub(crate) fn multiply_into(&self, x: &[T], m: usize, out: &mut [T]) {
+        self.multiply_with(Isa::best(), x, m, out);
+    }
+
+    /// [`multiply_into`](Self::multiply_into), appended to `out`.
+    pub(crate) fn multiply(&self, x: &[T], m: usize, out: &mut Vec<T>) {
+        let start = out.len();
+        out.resize(start + m * self.n, T::ZERO);
+        self.multiply_into(x, m, &mut out[start..]);
+    }
+
+    /// [`multiply_into`](Self::multiply_into) with a given instruction set.
+    pub(crate) fn multiply_with(&self, isa: Isa, x: &[T], m: usize, out: &mut [T]) {
         assert!(x.len() == m * self.k && out.len() == m * self.n, "{m} rows of {} elements", self.k);
         if self.k == 0 {
             out.iter_mut().enumerate().for_each(|(i, o)| *o = self.bias(i % self.n));
         } else if self.n == 1 {
-            dots(Isa::best(), self, x, out);
+            dots(isa, self, x, out);
         } else {
-            self.multiply_left(Isa::best(), x, Left::rows(m, self.k), out);
+            self.multiply_left(isa, x, Left::rows(m, self.k), out);
         }
-    }
-
-    /// `x` (m, k) times the matrix plus the bias, appended to `out` as (m, n).
-    ///
-    /// # Panics
-    /// When `x` does not hold whole rows.
-    pub(crate) fn multiply(&self, x: &[T], out: &mut Vec<T>) {
-        self.multiply_with(Isa::best(), x, out);
-    }
-
-    /// [`multiply`](Self::multiply) with a given instruction set.
-    pub(crate) fn multiply_with(&self, isa: Isa, x: &[T], out: &mut Vec<T>) {
-        let m = x.len().checked_div(self.k).unwrap_or(0);
-        assert_eq!(x.len(), m * self.k, "rows of {} elements", self.k);
-        let start = out.len();
-        out.resize(start + m * self.n, T::ZERO);
-        self.multiply_left(isa, x, Left::rows(m, self.k), &mut out[start..]);
     }
 
     /// The product of rows that lie in `x` as `left` tells, plus the bias, into `out` (m, n).
@@ -143,13 +138,6 @@ impl<T: Real> Packed<T> {
                 row.extend_from_slice(&x[left.place(i) + *piece as usize..][..run]);
             }
             dots(isa, self, &row, out);
-        }
-    }
-
-    /// The bias alone for each of `m` rows, for a matrix without rows.
-    pub(crate) fn repeat_bias(&self, m: usize, out: &mut Vec<T>) {
-        for _ in 0..m {
-            out.extend((0..self.n).map(|j| self.bias(j)));
         }
     }
 }

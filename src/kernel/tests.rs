@@ -76,13 +76,8 @@ fn product_matches<T: Real>(tolerance: f64) {
         let (xt, wt, bt) = (cast(&x), cast(&w), cast(&b));
         let packed = Packed::new(k, n, |i, j| wt[i * n + j], Some(&bt));
         for isa in Isa::all() {
-            let mut out = Vec::new();
-            if k == 0 {
-                packed.repeat_bias(m, &mut out);
-            } else {
-                packed.multiply_with(isa, &xt, &mut out);
-            }
-            assert_eq!(out.len(), m * n);
+            let mut out = vec![T::ZERO; m * n];
+            packed.multiply_with(isa, &xt, m, &mut out);
             for (i, got) in out.iter().enumerate() {
                 let (r, j) = (i / n, i % n);
                 let exact = b[j] + (0..k).map(|t| x[r * k + t] * w[t * n + j]).sum::<f64>();
@@ -90,8 +85,8 @@ fn product_matches<T: Real>(tolerance: f64) {
             }
             // One row alone gives what it gives among others.
             for r in (0..m).filter(|_| k > 0) {
-                let mut one = Vec::new();
-                packed.multiply_with(isa, &xt[r * k..(r + 1) * k], &mut one);
+                let mut one = vec![T::ZERO; n];
+                packed.multiply_with(isa, &xt[r * k..(r + 1) * k], 1, &mut one);
                 assert!(one == out[r * n..(r + 1) * n], "{isa:?} row {r} of {m} {k} {n}");
             }
         }

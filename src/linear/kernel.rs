@@ -27,7 +27,7 @@ mod vector {
         /// Appends the k sums of each row.
         #[inline]
         pub(in crate::linear) fn append(&self, rows: &[f32], out: &mut Vec<f32>) {
-            self.0.multiply(rows, out);
+            self.0.multiply(rows, rows.len() / self.0.k(), out);
         }
     }
 

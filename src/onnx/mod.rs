@@ -20,11 +20,15 @@ mod wire;
 pub(crate) mod builder;
 #[cfg(feature = "optimize")]
 pub(crate) mod edit;
+#[cfg(feature = "native")]
+pub(crate) mod node;
 pub(crate) mod proto;
 
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(all(feature = "native", feature = "tract"), feature = "optimize"))]
+pub(crate) use self::tensor::code_of;
 #[allow(unused_imports, reason = "the floors above import from here as they arrive")]
 pub(crate) use self::{
     access::{DimensionValue, TypeValue},

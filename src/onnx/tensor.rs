@@ -5,6 +5,8 @@ use super::{
     external::ExternalData,
     proto::{TensorProto, data_location, data_type},
 };
+#[cfg(any(all(feature = "native", feature = "tract"), feature = "optimize"))]
+use crate::DType;
 use crate::error::{Error, ErrorKind, Result};
 use half::{bf16, f16};
 use std::{format, string::String, vec::Vec};
@@ -379,4 +381,25 @@ fn raw_bytes<const N: usize, T>(values: &[T], write: fn(&T) -> [u8; N]) -> Vec<u
     let mut raw = Vec::with_capacity(values.len() * N);
     values.iter().for_each(|value| raw.extend_from_slice(&write(value)));
     raw
+}
+
+/// The code in [`data_type`] of an element type.
+#[cfg(any(all(feature = "native", feature = "tract"), feature = "optimize"))]
+pub(crate) const fn code_of(dtype: DType) -> i32 {
+    match dtype {
+        DType::Bool => data_type::BOOL,
+        DType::U8 => data_type::UINT8,
+        DType::U16 => data_type::UINT16,
+        DType::U32 => data_type::UINT32,
+        DType::U64 => data_type::UINT64,
+        DType::I8 => data_type::INT8,
+        DType::I16 => data_type::INT16,
+        DType::I32 => data_type::INT32,
+        DType::I64 => data_type::INT64,
+        DType::F16 => data_type::FLOAT16,
+        DType::Bf16 => data_type::BFLOAT16,
+        DType::F32 => data_type::FLOAT,
+        DType::F64 => data_type::DOUBLE,
+        DType::String => data_type::STRING,
+    }
 }

@@ -13,7 +13,6 @@ mod file;
 mod measure;
 mod prune;
 mod quantize;
-mod random;
 mod report;
 mod run;
 mod trees;

@@ -4,6 +4,8 @@ use std::fmt::{self, Write};
 
 use serde::Serialize;
 
+use super::quantize::layer_name;
+use crate::onnx::NodeProto;
 use crate::validate::{Interval, Measured, Metric};
 use crate::{Error, ErrorKind, Result};
 
@@ -55,6 +57,13 @@ pub struct Skipped {
     pub operator: String,
     /// Why.
     pub reason: String,
+}
+
+impl Skipped {
+    /// A node that was left as it is.
+    pub(super) fn node(node: &NodeProto, reason: impl Into<String>) -> Self {
+        Self { name: layer_name(node).to_owned(), operator: node.operator().to_owned(), reason: reason.into() }
+    }
 }
 
 /// The end-task metric before and after.

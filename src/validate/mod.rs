@@ -18,6 +18,8 @@ pub use metrics::{
 };
 pub use predicate::{Mask, Predicate};
 pub use slices::{CodedColumn, DEFAULT_QUANTILES, DiscoveredSlice, SliceFinder, SliceValue, slice_score};
+#[cfg(feature = "optimize")]
+pub(crate) use stats::Random;
 pub use stats::{
     Adjustment, Bootstrap, DEFAULT_LEVEL, Estimate, Interval, Mean, Measured, Method, adjust, adjust_within, mcnemar,
     paired, two_proportions, wilson,

@@ -6,10 +6,10 @@ use super::cut::{Cut, Place};
 use crate::backend::{file, inline, native, tract};
 use crate::load::Source;
 use crate::onnx::builder::{Dim as Length, value_info};
-use crate::onnx::{GraphProto, ModelProto, ValueInfoProto, data_type};
+use crate::onnx::{GraphProto, ModelProto, ValueInfoProto, code_of};
 use crate::{
-    Artifact, Checked, DType, Description, Dim, Error, ErrorKind, Loader, Model, Pipeline, Result, Signature,
-    TensorSpec, Tensors,
+    Artifact, Checked, Description, Dim, Error, ErrorKind, Loader, Model, Pipeline, Result, Signature, TensorSpec,
+    Tensors,
 };
 
 /// The model in an ONNX file that is cut between the backends.
@@ -68,7 +68,7 @@ fn declaration(graph: &GraphProto, parts: &[(&str, Arc<dyn Model>)], name: &str)
                 Dim::Batch | Dim::Any => Length::Unknown,
             })
             .collect();
-        return Ok(value_info(name, code(spec.dtype()), &lengths));
+        return Ok(value_info(name, code_of(spec.dtype()), &lengths));
     }
     let declared = graph.input.iter().find(|i| i.name.as_deref() == Some(name));
     declared.cloned().ok_or_else(|| {
@@ -80,25 +80,6 @@ fn declaration(graph: &GraphProto, parts: &[(&str, Arc<dyn Model>)], name: &str)
 fn output(graph: &GraphProto, name: &str) -> ValueInfoProto {
     let declared = graph.output.iter().find(|o| o.name.as_deref() == Some(name)).cloned();
     declared.unwrap_or_else(|| ValueInfoProto { name: Some(name.to_owned()), ..ValueInfoProto::default() })
-}
-
-const fn code(dtype: DType) -> i32 {
-    match dtype {
-        DType::Bool => data_type::BOOL,
-        DType::U8 => data_type::UINT8,
-        DType::U16 => data_type::UINT16,
-        DType::U32 => data_type::UINT32,
-        DType::U64 => data_type::UINT64,
-        DType::I8 => data_type::INT8,
-        DType::I16 => data_type::INT16,
-        DType::I32 => data_type::INT32,
-        DType::I64 => data_type::INT64,
-        DType::F16 => data_type::FLOAT16,
-        DType::Bf16 => data_type::BFLOAT16,
-        DType::F32 => data_type::FLOAT,
-        DType::F64 => data_type::DOUBLE,
-        DType::String => data_type::STRING,
-    }
 }
 
 /// The file, and those beside it that a part has read.

@@ -53,7 +53,7 @@ fn wide_encoder() -> tempfile::TempDir {
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     let file = std::fs::read(from.join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&file).unwrap();
-    let mut random = crate::optimize::random::Random::new(3);
+    let mut random = crate::validate::Random::new(3, 0);
     let drawn: Vec<(String, Vec<usize>, Vec<u8>)> = file
         .tensors()
         .into_iter()

@@ -3,7 +3,7 @@
 use super::lesson::{Answers, Lesson};
 use super::perceptron_or_none::Dense;
 use crate::onnx::builder::{self, Dim};
-use crate::onnx::{ModelProto, NodeProto, StringStringEntryProto, TensorProto, ValueInfoProto, data_type};
+use crate::onnx::{ModelProto, NodeProto, StringStringEntryProto, TensorProto, ValueInfoProto, code_of, data_type};
 use crate::optimize::trees::{Ensemble, Tree};
 use crate::{DType, Error, ErrorKind, Result, TensorSpec};
 
@@ -18,28 +18,9 @@ struct Draft {
     features: String,
 }
 
-fn element(dtype: DType) -> i32 {
-    match dtype {
-        DType::Bool => data_type::BOOL,
-        DType::U8 => data_type::UINT8,
-        DType::U16 => data_type::UINT16,
-        DType::U32 => data_type::UINT32,
-        DType::U64 => data_type::UINT64,
-        DType::I8 => data_type::INT8,
-        DType::I16 => data_type::INT16,
-        DType::I32 => data_type::INT32,
-        DType::I64 => data_type::INT64,
-        DType::F16 => data_type::FLOAT16,
-        DType::Bf16 => data_type::BFLOAT16,
-        DType::F64 => data_type::DOUBLE,
-        DType::String => data_type::STRING,
-        _ => data_type::FLOAT,
-    }
-}
-
 fn info(spec: &TensorSpec, width: usize) -> ValueInfoProto {
     let dims = [Dim::Symbolic("m"), Dim::Fixed(width as i64)];
-    builder::value_info(spec.name(), element(spec.dtype()), &dims[..spec.dims().len().min(2)])
+    builder::value_info(spec.name(), code_of(spec.dtype()), &dims[..spec.dims().len().min(2)])
 }
 
 impl Draft {
@@ -101,7 +82,7 @@ impl Draft {
             self.nodes.push(builder::node("ArgMax", "", &[&output], &["student.class"], attributes));
             let axis = [builder::int("axis", 0)];
             self.nodes.push(builder::node("Gather", "", &["student.classes", "student.class"], &[label.name()], axis));
-            outputs.push(builder::value_info(label.name(), element(label.dtype()), &[Dim::Symbolic("m")]));
+            outputs.push(builder::value_info(label.name(), code_of(label.dtype()), &[Dim::Symbolic("m")]));
         }
         outputs.push(builder::value_info(&output, data_type::FLOAT, if flat { &dims[..1] } else { &dims }));
         let graph = builder::graph("student", self.inputs, self.nodes, self.constants, outputs);

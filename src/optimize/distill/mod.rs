@@ -23,12 +23,12 @@ mod perceptron_or_none {
 use std::fmt;
 
 use self::lesson::{Answers, Lesson};
-use super::random::Random;
 use super::report::{Change, Report};
 use super::run::{Common, common_methods};
 use super::trees::{Growth, Rows, grow};
 use super::{Optimized, measure};
 use crate::onnx::ModelProto;
+use crate::validate::Random;
 use crate::{Artifact, Error, ErrorKind, Loader, Model, ProgressMeter, Result};
 
 /// What learns.
@@ -199,7 +199,7 @@ impl<'a> Distill<'a> {
         };
         let lesson = Lesson::of(teacher, data, self.common.progress)?;
         let mut order: Vec<usize> = (0..lesson.rows()).collect();
-        Random::new(self.settings.seed).shuffle(&mut order);
+        Random::new(self.settings.seed, 0).shuffle(&mut order);
         let held = ((order.len() as f64 * self.settings.held_out).ceil() as usize).min(order.len() - 1);
         let split = Split { held: order[..held].to_vec(), train: order[held..].to_vec() };
         let mut report = Report::new("distill", format!("{} taught by {}", self.student, teacher.describe().engine));

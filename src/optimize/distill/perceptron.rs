@@ -6,7 +6,7 @@ use candle_nn::{AdamW, Optimizer, ParamsAdamW, ops};
 use super::lesson::{Answers, Lesson};
 use super::{Settings, Split};
 use crate::backend::contained;
-use crate::optimize::random::Random;
+use crate::validate::Random;
 use crate::{ErrorKind, Progress, ProgressMeter, Result};
 
 /// The rows of a step.
@@ -38,7 +38,7 @@ struct Net {
 
 impl Net {
     fn new(widths: &[usize], seed: u64) -> candle_core::Result<Self> {
-        let mut random = Random::new(seed);
+        let mut random = Random::new(seed, 0);
         let layers = widths
             .windows(2)
             .map(|pair| {
@@ -153,7 +153,7 @@ impl Course<'_> {
         let parameters = ParamsAdamW { lr: rate, weight_decay: 1e-4, ..ParamsAdamW::default() };
         let mut optimiser = AdamW::new(vars, parameters)?;
         let held = self.batch(&split.held)?;
-        let mut random = Random::new(settings.seed ^ 0x5EED);
+        let mut random = Random::new(settings.seed ^ 0x5EED, 0);
         let mut order = split.train.clone();
         let mut best = (f32::INFINITY, net.dense()?, 0);
         let mut meter = ProgressMeter::new(progress, "train", "epochs", Some(settings.epochs as u64));

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::onnx::edit::{subgraphs, uses};
+use crate::onnx::node::{input, int};
 use crate::onnx::{GraphProto, NodeProto, TensorProto, data_type};
 
 /// Operators that map each element on its own.
@@ -60,14 +61,6 @@ struct Layer<'g> {
     gives: usize,
     takes: usize,
     images: bool,
-}
-
-fn input(node: &NodeProto, i: usize) -> &str {
-    node.input.get(i).map_or("", String::as_str)
-}
-
-pub(super) fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
-    node.find_attribute(name).and_then(|a| a.i).unwrap_or(default)
 }
 
 /// A graph by its names.

@@ -30,11 +30,7 @@ pub(super) fn prune(
             continue;
         }
         let name = layer_name(&node).to_owned();
-        let skip = |reason: &str| Skipped {
-            name: name.clone(),
-            operator: node.operator().to_owned(),
-            reason: reason.to_owned(),
-        };
+        let skip = |reason: &str| Skipped::node(&node, reason);
         let floats = |what: &str| node.find_attribute(what).map(|a| a.floats.clone()).unwrap_or_default();
         let (mut weights, mut intercepts) = (floats("coefficients"), floats("intercepts"));
         let k = intercepts.len();

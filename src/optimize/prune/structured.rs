@@ -2,17 +2,18 @@
 
 use std::collections::HashSet;
 
-use super::chains::{self, Chain, int};
+use super::chains::{self, Chain};
 use super::solve::Normal;
 use crate::backend::native::Tap;
 use crate::onnx::edit::Editor;
+use crate::onnx::node::int;
 use crate::onnx::{GraphProto, NodeProto, TensorData, TensorProto, builder};
 use crate::optimize::data::Data;
 use crate::optimize::file::Original;
 use crate::optimize::quantize::layer_name;
-use crate::optimize::random::Random;
 use crate::optimize::report::{Layer, Skipped};
 use crate::optimize::run::Changed;
+use crate::validate::Random;
 use crate::{Limits, Model, ProgressMeter, Result, Tensor};
 
 /// How far refitted weights are held to those that they come from, as a share of the mean square of the activations.
@@ -32,22 +33,14 @@ pub(super) fn prune(
 ) -> Result<Changed> {
     let mut changed = Changed::default();
     let found = chains::find(editor.graph(), &mut |node, reason| {
-        changed.skipped.push(Skipped {
-            name: layer_name(node).to_owned(),
-            operator: node.operator().to_owned(),
-            reason: reason.to_owned(),
-        });
+        changed.skipped.push(Skipped::node(&node, reason));
     });
     let mut meter = ProgressMeter::new(progress, "prune", "layers", Some(found.len() as u64));
     for chain in found {
         let node = editor.graph().node[chain.first].clone();
         let name = layer_name(&node).to_owned();
         let gone = (chain.units as f64 * share).round() as usize;
-        let skip = |reason: &str| Skipped {
-            name: name.clone(),
-            operator: node.operator().to_owned(),
-            reason: reason.to_owned(),
-        };
+        let skip = |reason: &str| Skipped::node(&node, reason);
         if keep.contains(&name) {
             changed.skipped.push(skip("kept whole as asked for"));
             continue;
@@ -229,7 +222,7 @@ fn refit(editor: &mut Editor, chain: &Chain, original: &Original, data: &Data<'_
     let (k, n) = if across { (terms, dims[0]) } else { (dims[0], dims[1]) };
     let bias = node.input.get(2).filter(|b| node.operator() != "MatMul" && !b.is_empty());
     let mut normal = Normal::new(k, n, bias.is_some());
-    let mut random = Random::new(0);
+    let mut random = Random::new(0, 0);
     data.each_batch(model.signature(), &mut |inputs, _| {
         let want = only(target.run(inputs)?);
         let mut have = now.run(inputs)?;

@@ -33,11 +33,7 @@ pub(super) fn prune(
         .collect();
     for at in places {
         let node = editor.graph().node[at].clone();
-        let skip = |reason: &str| Skipped {
-            name: layer_name(&node).to_owned(),
-            operator: node.operator().to_owned(),
-            reason: reason.to_owned(),
-        };
+        let skip = |reason: &str| Skipped::node(&node, reason);
         if node.operator() == "TreeEnsemble" {
             changed.skipped.push(skip("it is of version 5 of `ai.onnx.ml`, whose trees are written in another way"));
             continue;

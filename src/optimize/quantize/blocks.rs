@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 
 use super::grid::{Grid, Noise, transposed};
-use super::layers::{Form, Kind, Made, Outcome, float, input, int, name, qualifies, read};
+use super::layers::{Form, Kind, Made, Outcome, name, qualifies, read};
 use super::settings::{Settings, WeightForm};
 use crate::Result;
 use crate::onnx::edit::{Editor, Site};
+use crate::onnx::node::{float, input, int};
 use crate::onnx::{Bytes, NodeProto, TensorProto, builder, data_type};
 
 /// A matrix (n, k) in blocks along k: row by row, each row in blocks, the last one filled up.

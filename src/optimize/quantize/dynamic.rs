@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 
 use super::grid::Grid;
-use super::layers::{Form, Kind, Made, Outcome, dims, float, input, int, name, qualifies, sums_fit};
+use super::layers::{Form, Kind, Made, Outcome, dims, name, qualifies, sums_fit};
 use super::settings::Settings;
 use crate::Result;
 use crate::onnx::edit::{Editor, Site};
+use crate::onnx::node::{float, input, int};
 use crate::onnx::{NodeProto, builder, data_type};
 
 /// The names of a quantised activation, its scale and its zero point.

@@ -8,10 +8,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::calibrate::Values;
 use super::grid::Grid;
-use super::layers::{Form, Kind, Made, Outcome, float, input, int, name, qualifies, sums_fit};
+use super::layers::{Form, Kind, Made, Outcome, name, qualifies, sums_fit};
 use super::settings::Settings;
 use crate::backend::native::Tap;
 use crate::onnx::edit::{Editor, Site};
+use crate::onnx::node::{float, input, int};
 use crate::onnx::{ExternalData, GraphProto, NodeProto, builder};
 use crate::optimize::data::Data;
 use crate::{Error, ErrorKind, Limits, ProgressMeter, Result, Signature};

@@ -6,6 +6,7 @@ use super::grid::{Grid, Quantised, finite, transposed};
 use super::settings::Settings;
 use crate::Result;
 use crate::onnx::edit::Site;
+use crate::onnx::node::{float, input, int};
 use crate::onnx::{NodeProto, TensorProto, builder, data_type};
 use crate::optimize::report::{Layer, Skipped};
 
@@ -71,18 +72,6 @@ pub(in crate::optimize) fn name(node: &NodeProto) -> &str {
     }
 }
 
-pub(super) fn input(node: &NodeProto, i: usize) -> &str {
-    node.input.get(i).map_or("", String::as_str)
-}
-
-pub(super) fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
-    node.find_attribute(name).and_then(|a| a.i).unwrap_or(default)
-}
-
-pub(super) fn float(node: &NodeProto, name: &str, default: f32) -> f32 {
-    node.find_attribute(name).and_then(|a| a.f).unwrap_or(default)
-}
-
 /// The dimensions of a constant.
 pub(super) fn dims(tensor: &TensorProto) -> Vec<usize> {
     tensor.dims.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect()
@@ -132,11 +121,7 @@ pub(super) type Weights = Result<(Vec<f32>, Vec<usize>), String>;
 
 impl Outcome {
     pub(super) fn skip(&mut self, node: &NodeProto, reason: impl Into<String>) {
-        self.skipped.push(Skipped {
-            name: name(node).to_owned(),
-            operator: node.operator().to_owned(),
-            reason: reason.into(),
-        });
+        self.skipped.push(Skipped::node(node, reason));
     }
 
     pub(super) fn done(&mut self, node: &NodeProto, weights: &[&Made]) {

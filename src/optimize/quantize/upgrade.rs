@@ -1,7 +1,7 @@
 //! Operator sets that are too old for what the quantiser writes: upgraded where that is safe, else refused by name.
 
-use super::layers::int;
 use crate::onnx::edit::{Editor, Site};
+use crate::onnx::node::int;
 use crate::onnx::{NodeProto, attribute_type, builder};
 use crate::{Error, ErrorKind, Result};
 

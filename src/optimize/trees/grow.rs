@@ -4,7 +4,7 @@
 //! export needs.
 
 use super::ensemble::{Mode, Node, Tree};
-use crate::optimize::random::Random;
+use crate::validate::Random;
 
 /// Features are cut at so many quantiles at most.
 const CUTS: usize = 255;
@@ -67,7 +67,7 @@ impl Bins {
 /// The trees, whose answers are to be summed: each adds its mean target divided by the number of trees.
 pub(in crate::optimize) fn grow(rows: &Rows<'_>, growth: &Growth, grown: &mut dyn FnMut()) -> Vec<Tree> {
     let bins = Bins::of(rows);
-    let mut random = Random::new(growth.seed);
+    let mut random = Random::new(growth.seed, 0);
     (0..growth.trees)
         .map(|_| {
             let all: Vec<u32> = if growth.trees == 1 {

@@ -17,5 +17,5 @@ pub(super) use estimate::{normal_estimate, wilson_estimate};
 pub use mean::Mean;
 pub use multiple::{Adjustment, adjust, adjust_within};
 pub use proportion::{mcnemar, two_proportions};
-#[cfg(test)]
-pub(super) use random::Random;
+#[cfg(any(test, feature = "optimize"))]
+pub(crate) use random::Random;

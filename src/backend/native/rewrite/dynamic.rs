@@ -1,8 +1,9 @@
 //! Products of values that are quantised while the graph runs.
 
 use super::Fused;
-use super::view::{View, input};
+use super::view::View;
 use crate::backend::native::ops::quant::FUSED;
+use crate::onnx::node::input;
 use crate::onnx::{AttributeProto, NodeProto, builder, data_type};
 
 /// `DynamicQuantizeLinear`, `MatMulInteger` or `ConvInteger`, `Cast`, `Mul` by both scales, and after them `Add` of a bias

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::Fused;
-use super::view::{View, input};
+use super::view::View;
 use crate::Limits;
 use crate::backend::native::ops::quant::FUSED;
+use crate::onnx::node::input;
 use crate::onnx::{GraphProto, NodeProto, builder};
 
 /// What a node does with images.

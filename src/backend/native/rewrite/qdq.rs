@@ -2,7 +2,8 @@
 
 use super::Fused;
 use super::dynamic::fused;
-use super::view::{View, float, input, int};
+use super::view::View;
+use crate::onnx::node::{float, input, int};
 use crate::onnx::{NodeProto, TensorData, builder, data_type};
 
 /// What a `DequantizeLinear` reads.

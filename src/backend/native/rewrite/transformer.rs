@@ -2,8 +2,9 @@
 
 use super::Fused;
 use super::dynamic::{fused, other};
-use super::view::{View, input, int};
+use super::view::View;
 use crate::backend::native::ops::quant::FUSED;
+use crate::onnx::node::{input, int};
 use crate::onnx::{NodeProto, builder};
 
 /// `Add` and `Mul` with a constant first, the other way round: what follows looks for it second.

@@ -154,18 +154,3 @@ impl<'g> View<'g> {
         (fits && self.len(name) == Some(n) && tensor.data_type == Some(data_type::FLOAT)).then_some(name)
     }
 }
-
-/// The name of input `i`, empty where it was left out.
-pub(super) fn input(node: &NodeProto, i: usize) -> &str {
-    node.input.get(i).map_or("", String::as_str)
-}
-
-/// An attribute that is an integer.
-pub(super) fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
-    node.find_attribute(name).and_then(|a| a.i).unwrap_or(default)
-}
-
-/// An attribute that is a float.
-pub(super) fn float(node: &NodeProto, name: &str, default: f32) -> f32 {
-    node.find_attribute(name).and_then(|a| a.f).unwrap_or(default)
-}

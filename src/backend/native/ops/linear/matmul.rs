@@ -130,7 +130,7 @@ fn floats<T: Real + Item>(a: &Value<'_>, b: &Value<'_>, cx: &mut Scratch) -> Res
             packed = Some((at_b, Packed::new(k, n, |i, j| matrix[i * n + j], None)));
         }
         let Some((_, packed)) = &packed else { continue };
-        if k == 0 { packed.repeat_bias(m, &mut out) } else { packed.multiply(rows, &mut out) }
+        packed.multiply(rows, m, &mut out);
     }
     Ok(Value::new(shape, out))
 }

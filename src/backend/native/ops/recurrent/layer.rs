@@ -147,14 +147,14 @@ impl Layer {
         let width = self.kind.gates() * n;
         let backwards = if d == 0 { self.backwards } else { true };
         let mut gates = cx.buffer::<f32>(cx.check_shape(&[steps, batch, width])?);
-        direction.input.multiply(x, &mut gates);
+        direction.input.multiply(x, steps * batch, &mut gates);
         let mut of_state = cx.buffer::<f32>(batch * width);
         let mut held = [cx.buffer::<f32>(0), cx.buffer::<f32>(0)];
         for i in 0..steps {
             let step = if backwards { steps - 1 - i } else { i };
             let gates = &mut gates[step * batch * width..(step + 1) * batch * width];
             of_state.clear();
-            direction.state.multiply(h, &mut of_state);
+            direction.state.multiply(h, batch, &mut of_state);
             if lengths.is_some() {
                 held[0].clear();
                 held[0].extend_from_slice(h);

@@ -113,7 +113,7 @@ impl Conv {
                 let mut first = 0;
                 let mut finish = |rows: &mut Vec<T>, first: &mut usize| {
                     answer.clear();
-                    packed.multiply(rows, &mut answer);
+                    packed.multiply(rows, rows.len() / k, &mut answer);
                     for (i, answers) in answer.chunks_exact(per_group).enumerate() {
                         for (j, v) in answers.iter().enumerate() {
                             to[j * windows + *first + i] += *v;

@@ -156,7 +156,7 @@ impl ConvTranspose {
                         let end = pixels.min(pixel + room);
                         (pixel..end).for_each(|p| rows.extend(from[p..].iter().step_by(pixels).copied()));
                         spread.clear();
-                        packed.multiply(&rows, &mut spread);
+                        packed.multiply(&rows, end - pixel, &mut spread);
                     }
                     let answers = &spread[pixel % room * n..][..n];
                     for (plane, window) in to.chunks_exact_mut(to_pixels).zip(answers.chunks_exact(places)) {

@@ -101,8 +101,7 @@ impl Vectors {
         let mut wide = cx.buffer::<f64>(x.len());
         wide.extend(x.iter().map(|&v| f64::from(v)));
         match &self.form {
-            Form::Products(packed) if self.features == 0 => packed.repeat_bias(m, &mut out),
-            Form::Products(packed) => packed.multiply(&wide, &mut out),
+            Form::Products(packed) => packed.multiply(&wide, m, &mut out),
             Form::Distances(points) => {
                 points.distances(Isa::best(), Metric::SquaredEuclidean, &wide, m, &mut out);
             }

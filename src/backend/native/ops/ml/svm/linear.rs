@@ -10,5 +10,5 @@ pub(super) fn weights(weights: &[f32], count: usize, rho: f32) -> Packed<f32> {
 
 /// Appends the scores of `m` rows `x`, (m, count).
 pub(super) fn scores(weights: &Packed<f32>, x: &[f32], m: usize, out: &mut Vec<f32>) {
-    if weights.k() == 0 { weights.repeat_bias(m, out) } else { weights.multiply(x, out) }
+    weights.multiply(x, m, out);
 }
