@@ -27,7 +27,7 @@ pub(super) fn prune(editor: &mut Editor, keep: &HashSet<String>, share: f64, glo
             .initializer
             .iter()
             .any(|t| t.name.as_deref() == Some(weights) && t.data_type == Some(data_type::FLOAT));
-        let skip = |reason: &str| Skipped::node(&node, reason);
+        let skip = |reason: &str| Skipped::node(node, reason);
         if !constant {
             changed.skipped.push(skip("its weights are computed"));
         } else if keep.contains(layer_name(node)) {

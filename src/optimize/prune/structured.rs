@@ -33,7 +33,7 @@ pub(super) fn prune(
 ) -> Result<Changed> {
     let mut changed = Changed::default();
     let found = chains::find(editor.graph(), &mut |node, reason| {
-        changed.skipped.push(Skipped::node(&node, reason));
+        changed.skipped.push(Skipped::node(node, reason));
     });
     let mut meter = ProgressMeter::new(progress, "prune", "layers", Some(found.len() as u64));
     for chain in found {
