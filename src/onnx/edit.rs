@@ -42,6 +42,7 @@ impl Editor {
         let Some(graph) = model.graph.as_deref() else {
             return Err(Error::new(ErrorKind::Malformed, "the file holds no graph; give a model saved as ONNX"));
         };
+        check_outputs(graph)?;
         let mut names = HashSet::new();
         collect_names(graph, &mut names);
         Ok(Self { model, external, max_elements: limits.max_elements, names })
@@ -191,6 +192,17 @@ fn fresh(names: &mut HashSet<String>, base: &str) -> String {
         name = format!("{base}_{count}");
     }
     name
+}
+
+/// Refuses nodes that give nothing: edits go by what a node gives.
+fn check_outputs(graph: &GraphProto) -> Result<()> {
+    for node in &graph.node {
+        if node.output.is_empty() {
+            return Err(Error::new(ErrorKind::Malformed, "a node of the graph has no outputs").node(node.label()));
+        }
+        subgraphs(node).try_for_each(check_outputs)?;
+    }
+    Ok(())
 }
 
 /// The subgraphs of a node.

@@ -220,6 +220,11 @@ fn bad_inputs_are_named() {
     let e = refused(Quantize::to(Target::Int8Dynamic), &builder::model(8, &[("", 17)], plain));
     assert!(e.to_string().contains("no part of the model qualifies"), "{e}");
 
+    let mut silent = product(17);
+    silent.graph.as_mut().unwrap().node.push(builder::node("Relu", "", &["x"], &[], []));
+    let e = refused(Quantize::to(Target::Int8Dynamic), &silent);
+    assert!(e.kind() == ErrorKind::Malformed && e.to_string().contains("no outputs"), "{e}");
+
     let e = refused(Quantize::to(Target::Int8Static), &product(17));
     assert!(e.to_string().contains("needs data"), "{e}");
     let e = refused(Quantize::to(Target::Int8Static).data(Data::arrays(rows(0))), &product(17));

@@ -54,6 +54,25 @@ fn agrees(graph: &GraphProto, inputs: &[Value<'static>], tolerance: f32, steps: 
 }
 
 #[test]
+fn a_node_that_gives_nothing_is_in_no_rule() {
+    for gives in [&[][..], &["y"]] {
+        let nodes = vec![
+            step("DynamicQuantizeLinear", &["x"], &["q", "s", "z"], &[]),
+            step("MatMulInteger", &["q", "w", "z"], &["i"], &[]),
+            step("Cast", &["i"], &["f"], &[builder::int("to", 1)]),
+            step("Mul", &["s", "t"], &["factor"], &[]),
+            step("Mul", &["f", "factor"], &["p"], &[]),
+            step("Relu", &["p"], gives, &[]),
+        ];
+        let weights = builder::dense_tensor("w", &[2, 1], vec![1i8, -1]).unwrap();
+        let graph = graph(&["x"], nodes, vec![weights, one("t", 0.5)]);
+        let rewritten = super::rewrite(&graph, &Limits::default());
+        let fused = rewritten.node.iter().find(|n| n.operator() == "Linear").unwrap();
+        assert_eq!(fused.output[0], if gives.is_empty() { "p" } else { "y" });
+    }
+}
+
+#[test]
 fn a_gelu_written_with_erf_is_one_step() {
     let x = value(&[3, 40], numbers(120, 1).iter().map(|v| v * 4.0).collect::<Vec<f32>>());
     let constants = || vec![one("root", std::f32::consts::SQRT_2), one("one", 1.0), one("half", 0.5)];

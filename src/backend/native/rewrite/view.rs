@@ -64,7 +64,9 @@ impl<'g> View<'g> {
 
     /// The node, if it is this operator of the standard domain.
     pub(super) fn is(&self, at: usize, op: &str) -> Option<&'g NodeProto> {
-        Some(self.node(at)).filter(|n| n.operator() == op && n.operator_domain().is_empty())
+        // A node that gives nothing, which only a broken file has, is of no use to a rule.
+        let fits = |n: &&NodeProto| n.operator() == op && n.operator_domain().is_empty() && !n.output.is_empty();
+        Some(self.node(at)).filter(fits)
     }
 
     /// The node that gives `name`.
