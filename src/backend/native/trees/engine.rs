@@ -5,7 +5,7 @@ use super::forest::{Forest, Vote};
 use super::head::Head;
 use super::number::Number;
 use super::oracle;
-use super::pack::{Packer, Place, Tree};
+use super::pack::{self, Packer, Place, Tree};
 use super::row::RowTrees;
 use super::sums::{Leaves, Summing};
 use super::walk::{self, Walked};
@@ -130,18 +130,18 @@ impl<T: Engines, W: Number> Engine<T, W> {
                 let steps = if alone { None } else { Some(Steps::numbered(forest, isa, &origins, bytes.stride())?) };
                 Road::Bytes(Box::new(bytes), steps)
             }
+            None if engine == TreeEngine::Scalar => {
+                (origins, firsts) = pack::leaves(forest)?;
+                let mut leaf_of = vec![0; forest.nodes.len()];
+                for (leaf, &node) in (0u32..).zip(&origins) {
+                    leaf_of[node as usize] = leaf;
+                }
+                Road::Literal(forest.clone(), leaf_of)
+            }
             None => {
                 let steps = Steps::new(forest, isa, &mut origins)?;
                 firsts.extend(steps.trees.spans.iter().map(|s| s.leaf));
-                if engine == TreeEngine::Scalar {
-                    let mut leaf_of = vec![0; forest.nodes.len()];
-                    for (leaf, &node) in origins.iter().enumerate().rev() {
-                        leaf_of[node as usize] = leaf as u32;
-                    }
-                    Road::Literal(forest.clone(), leaf_of)
-                } else {
-                    Road::Walk(steps)
-                }
+                Road::Walk(steps)
             }
         };
         let leaves = if each_vote { Leaves::sparse(forest, &origins) } else { Leaves::of(forest, &firsts, &origins) };

@@ -71,10 +71,46 @@ pub(super) struct Packer<'f, T, W> {
 
 const NOWHERE: u32 = u32::MAX;
 
+/// How many nodes may be written out of trees that have so many and share some of them.
+fn copies(nodes: usize) -> usize {
+    16 * nodes + 1024
+}
+
+fn shared_too_much() -> Error {
+    Error::new(ErrorKind::Unsupported, "the trees share nodes so much that writing each out would take too much memory")
+}
+
+/// The leaves of each tree, one tree after the other, and where those of each begin.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] when the trees share so much that writing each out would take too much memory.
+pub(super) fn leaves<T: Number, W>(forest: &Forest<T, W>) -> Result<(Vec<u32>, Vec<usize>)> {
+    let mut budget = copies(forest.nodes.len());
+    let (mut leaves, mut firsts) = (Vec::new(), Vec::with_capacity(forest.roots.len()));
+    // The last tree in which a node was seen.
+    let mut seen = vec![NOWHERE; forest.nodes.len()];
+    let mut open = Vec::new();
+    for (tree, &root) in (0u32..).zip(&forest.roots) {
+        firsts.push(leaves.len());
+        open.push(root);
+        while let Some(node) = open.pop() {
+            if std::mem::replace(&mut seen[node as usize], tree) == tree {
+                continue;
+            }
+            budget = budget.checked_sub(1).ok_or_else(shared_too_much)?;
+            match &forest.nodes[node as usize] {
+                Node::Branch(branch) => open.extend([branch.no, branch.yes]),
+                Node::Leaf { .. } => leaves.push(node),
+            }
+        }
+    }
+    Ok((leaves, firsts))
+}
+
 impl<'f, T: Number, W> Packer<'f, T, W> {
     pub(super) fn new(forest: &'f Forest<T, W>) -> Self {
         // Only trees that share their nodes with each other need more than a small multiple.
-        let budget = 16 * (forest.nodes.len() + forest.members.len()) + 64 * forest.sets.len() + 1024;
+        let budget = copies(forest.nodes.len() + forest.members.len()) + 64 * forest.sets.len();
         Self { forest, place: vec![NOWHERE; forest.nodes.len()], budget }
     }
 
@@ -89,10 +125,7 @@ impl<'f, T: Number, W> Packer<'f, T, W> {
         let mut placed = Vec::new();
         while let Some((at, what)) = todo.pop_front() {
             if places.len() > self.budget {
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    "the trees share nodes so much that writing each out would take too much memory",
-                ));
+                return Err(shared_too_much());
             }
             let left = places.len() as u32;
             let (branch, above, below) = match what {
