@@ -9,6 +9,8 @@ mod blocks;
 mod embed;
 mod linear;
 mod lstm;
+mod moves;
+mod pick;
 mod qdq;
 mod site;
 
@@ -25,7 +27,7 @@ type Rule = fn(&mut Site<'_>) -> Result<()>;
 
 /// The rules of every module, by domain and operator.
 const RULES: &[&[(&str, &str, Rule)]] =
-    &[attention::RULES, blocks::RULES, embed::RULES, linear::RULES, lstm::RULES, qdq::RULES];
+    &[attention::RULES, blocks::RULES, embed::RULES, linear::RULES, lstm::RULES, pick::RULES, qdq::RULES];
 
 /// Rewrites the nodes of `graph` and of its subgraphs; gives the operators that were rewritten, each once.
 ///
@@ -38,6 +40,7 @@ pub(super) fn rewrite(
     inputs: &HashMap<String, usize>,
     limits: &Limits,
 ) -> Result<Vec<String>> {
+    moves::move_quantized(graph);
     let mut whole = Whole { opset, inputs, limits, serial: 0, rewritten: Vec::new() };
     whole.rewrite(graph)?;
     Ok(whole.rewritten)
