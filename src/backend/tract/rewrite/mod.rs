@@ -14,7 +14,7 @@ mod pick;
 mod qdq;
 mod site;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use site::{Site, Surroundings};
 
@@ -43,7 +43,24 @@ pub(super) fn rewrite(
     moves::move_quantized(graph);
     let mut whole = Whole { opset, inputs, limits, serial: 0, rewritten: Vec::new() };
     whole.rewrite(graph)?;
+    drop_unneeded(graph);
     Ok(whole.rewritten)
+}
+
+/// Leaves out the nodes that no output needs; every node stands behind those it needs.
+fn drop_unneeded(graph: &mut GraphProto) {
+    let mut needed: HashSet<String> = graph.output.iter().filter_map(|o| o.name.clone()).collect();
+    let mut kept = Vec::with_capacity(graph.node.len());
+    for node in std::mem::take(&mut graph.node).into_iter().rev() {
+        if node.output.iter().any(|output| needed.contains(output)) {
+            let mut names = Vec::new();
+            used_names(&node, &mut names);
+            needed.extend(names.into_iter().map(str::to_owned));
+            kept.push(node);
+        }
+    }
+    kept.reverse();
+    graph.node = kept;
 }
 
 fn rule_for(node: &NodeProto) -> Option<&'static (&'static str, &'static str, Rule)> {

@@ -4,9 +4,9 @@
 //! behind it, also where the operator only moves numbers. With the same parameters on both sides they come out as they
 //! went in. So the 8-bit numbers themselves are moved: the same answers from a quarter of the bytes and fewer nodes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use crate::backend::file::used_names;
+use super::drop_unneeded;
 use crate::onnx::{GraphProto, NodeProto, TensorData, TensorProto, data_type};
 
 /// Operators whose answers are numbers of their first input. The largest of several is one of them, whatever they stand
@@ -33,29 +33,10 @@ pub(super) fn move_quantized(graph: &mut GraphProto) {
             }
         }
     }
-    if moved.is_empty() {
-        return;
-    }
     for (i, node) in moved {
         graph.node[i] = node;
     }
     drop_unneeded(graph);
-}
-
-/// Leaves out the nodes that no output needs; every node stands behind those it needs.
-fn drop_unneeded(graph: &mut GraphProto) {
-    let mut needed: HashSet<String> = graph.output.iter().filter_map(|o| o.name.clone()).collect();
-    let mut kept = Vec::with_capacity(graph.node.len());
-    for node in std::mem::take(&mut graph.node).into_iter().rev() {
-        if node.output.iter().any(|output| needed.contains(output)) {
-            let mut names = Vec::new();
-            used_names(&node, &mut names);
-            needed.extend(names.into_iter().map(str::to_owned));
-            kept.push(node);
-        }
-    }
-    kept.reverse();
-    graph.node = kept;
 }
 
 /// Where the values of a graph come from.
