@@ -21,6 +21,7 @@ mod left;
 mod levels;
 #[cfg(feature = "tract")]
 mod memory;
+mod nodes;
 #[cfg(feature = "candle")]
 mod product;
 mod ranks;
@@ -42,6 +43,7 @@ pub(crate) use left::{Left, Places};
 pub(crate) use levels::{LevelTrees, MOST_LEVELS, Step};
 #[cfg(feature = "tract")]
 pub(crate) use memory::release_free_pages;
+pub(crate) use nodes::{PackedNode, PackedNodes, SmallNode, WideNode};
 #[cfg(feature = "candle")]
 pub(crate) use product::{Right, product};
 pub(crate) use ranks::{Cuts, LOWEST_RANK, MOST_CUTS, Ranked};
