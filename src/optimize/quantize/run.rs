@@ -3,6 +3,7 @@
 use super::builder::Quantize;
 use super::fixed::{self, Ranges};
 use super::layers::{Outcome, is_quantised};
+use super::learn::{Learned, learn};
 use super::settings::{Settings, Target, WeightForm};
 use super::{blocks, dynamic, halves, upgrade};
 use crate::onnx::GraphProto;
@@ -22,6 +23,7 @@ pub(super) fn run(quantize: &Quantize<'_>, original: &Original) -> Result<Optimi
         let external = original.external();
         ranges = fixed::calibrate(&mut editor, external, settings, data, model.signature(), common.progress)?;
     }
+    let (learned, note) = learn(&mut editor, settings, original, common, model.as_deref())?;
     drop(editor);
     run::run(Job {
         task: "quantize",
@@ -32,8 +34,9 @@ pub(super) fn run(quantize: &Quantize<'_>, original: &Original) -> Result<Optimi
         rewrite: &mut |editor, keep| {
             let mut settings = settings.clone();
             settings.keep.extend(keep.iter().cloned());
-            let (outcome, note) = rewrite(editor, &settings, &ranges)?;
-            Ok(Changed { layers: outcome.layers, skipped: outcome.skipped, notes: note.into_iter().collect() })
+            let (outcome, raised) = rewrite(editor, &settings, &ranges, &learned)?;
+            let notes = raised.into_iter().chain(note.clone()).collect();
+            Ok(Changed { layers: outcome.layers, skipped: outcome.skipped, notes })
         },
     })
 }
@@ -47,7 +50,12 @@ fn refuse_quantised(graph: &GraphProto) -> Result<()> {
 }
 
 /// Rewrites the graph as the target asks for; the note on it.
-fn rewrite(editor: &mut Editor, settings: &Settings, ranges: &Ranges) -> Result<(Outcome, Option<String>)> {
+fn rewrite(
+    editor: &mut Editor,
+    settings: &Settings,
+    ranges: &Ranges,
+    learned: &Learned,
+) -> Result<(Outcome, Option<String>)> {
     // Constants need not be declared as inputs from version 4 of the format on.
     editor.raise_ir(4);
     let weights = |editor: &mut Editor, bits: u32| {
@@ -60,12 +68,12 @@ fn rewrite(editor: &mut Editor, settings: &Settings, ranges: &Ranges) -> Result<
             // The version of the file format that has 4-bit integers.
             editor.raise_ir(10);
         }
-        Ok::<_, Error>((blocks::quantise(editor, settings, bits)?, note))
+        Ok::<_, Error>((blocks::quantise(editor, settings, bits, &learned.costs)?, note))
     };
     match settings.target {
         Target::Int8Dynamic => {
             let note = upgrade::require(editor, 11, "`DynamicQuantizeLinear`")?;
-            Ok((dynamic::quantise(editor, settings)?, note))
+            Ok((dynamic::quantise(editor, settings, &learned.divisors)?, note))
         }
         Target::Int8Static => {
             let note = upgrade::require(editor, 13, "`DequantizeLinear` along an axis")?;
