@@ -18,6 +18,7 @@ mod grid;
 mod halves;
 mod layers;
 mod learn;
+mod linear;
 mod run;
 mod settings;
 mod smooth;

@@ -5,7 +5,7 @@ use super::fixed::{self, Ranges};
 use super::layers::{Outcome, is_quantised};
 use super::learn::{Learned, learn};
 use super::settings::{Settings, Target, WeightForm};
-use super::{blocks, dynamic, halves, upgrade};
+use super::{blocks, dynamic, halves, linear, upgrade};
 use crate::onnx::GraphProto;
 use crate::onnx::edit::{Editor, subgraphs};
 use crate::optimize::Optimized;
@@ -18,6 +18,7 @@ pub(super) fn run(quantize: &Quantize<'_>, original: &Original) -> Result<Optimi
     let mut editor = original.edit()?;
     refuse_quantised(editor.graph())?;
     let model = run::model(original, common)?;
+    linear::lower(&mut editor, settings, &mut Outcome::default())?;
     let mut ranges = Ranges::new();
     if let (Target::Int8Static, Some(data), Some(model)) = (settings.target, &common.data, &model) {
         let external = original.external();
@@ -51,6 +52,19 @@ fn refuse_quantised(graph: &GraphProto) -> Result<()> {
 
 /// Rewrites the graph as the target asks for; the note on it.
 fn rewrite(
+    editor: &mut Editor,
+    settings: &Settings,
+    ranges: &Ranges,
+    learned: &Learned,
+) -> Result<(Outcome, Option<String>)> {
+    let mut left = Outcome::default();
+    linear::lower(editor, settings, &mut left)?;
+    let (mut outcome, note) = rewrite_products(editor, settings, ranges, learned)?;
+    outcome.skipped.splice(0..0, left.skipped);
+    Ok((outcome, note))
+}
+
+fn rewrite_products(
     editor: &mut Editor,
     settings: &Settings,
     ranges: &Ranges,
