@@ -16,6 +16,7 @@ mod gemm;
 mod isa;
 mod left;
 mod levels;
+mod nodes;
 #[cfg(feature = "candle")]
 mod product;
 mod ranks;
@@ -35,6 +36,7 @@ pub(crate) use gemm::Packed;
 pub(crate) use isa::Isa;
 pub(crate) use left::{Left, Places};
 pub(crate) use levels::{LevelTrees, MOST_LEVELS, Step};
+pub(crate) use nodes::{PackedNode, PackedNodes, SmallNode, WideNode};
 #[cfg(feature = "candle")]
 pub(crate) use product::{Right, product};
 pub(crate) use ranks::{Cuts, LOWEST_RANK, MOST_CUTS, Ranked};

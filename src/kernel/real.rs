@@ -14,6 +14,7 @@ pub(crate) trait Real:
 {
     const ZERO: Self;
     const ONE: Self;
+    const NAN: Self;
     /// The product with a packed matrix in explicit AVX2 and AVX-512, where there is one for this type.
     ///
     /// # Safety
@@ -26,6 +27,7 @@ pub(crate) trait Real:
     fn fma<const FMA: bool>(self, a: Self, b: Self) -> Self;
     fn sqrt(self) -> Self;
     fn exp(self) -> Self;
+    fn is_nan(self) -> bool;
 }
 
 macro_rules! real {
@@ -33,6 +35,7 @@ macro_rules! real {
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            const NAN: Self = <$t>::NAN;
             $(
                 #[cfg(target_arch = "x86_64")]
                 const MULTIPLY: Option<[Multiply<Self>; 2]> = Some([$avx2, $avx512]);
@@ -56,6 +59,10 @@ macro_rules! real {
             #[inline(always)]
             fn exp(self) -> Self {
                 self.exp()
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self.is_nan()
             }
         }
     )*};

@@ -306,3 +306,50 @@ mod transformer {
         }
     }
 }
+
+/// Questions x <= -i about feature 0, each with a leaf above and the next question below it.
+fn chain(length: u32) -> Vec<SmallNode> {
+    let question = |i: u32| SmallNode::new(-(i as f32), 0, i % 2 == 1, 1);
+    let leaf = || SmallNode::new(f32::NAN, 0, false, 0);
+    let mut nodes = vec![question(0)];
+    for i in 1..length {
+        nodes.extend([leaf(), question(i)]);
+    }
+    nodes.extend([leaf(), leaf()]);
+    nodes
+}
+
+#[test]
+fn descent_takes_the_steps_of_single_nodes() {
+    let nodes = chain(40);
+    let packed = PackedNodes::new(nodes.clone());
+    for x in [-100.0, -39.0, -17.5, -3.0, 0.0, 0.5, f32::NAN] {
+        for steps in [0, 1, 3, 4, 5, 40, 1000] {
+            let start = [0, 2, 4, 60];
+            let expected = start.map(|at| (0..steps).fold(at, |at, _| nodes[at as usize].step::<true>(at, x)));
+            assert_eq!(packed.descend::<true, 4>(&[x], start, steps), expected, "{x} {steps}");
+            if !x.is_nan() {
+                assert_eq!(packed.descend::<false, 4>(&[x], start, steps), expected, "{x} {steps}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nodes_that_lead_astray_are_refused() {
+    let refused = |nodes: &[SmallNode]| {
+        let nodes = nodes.to_vec();
+        std::panic::catch_unwind(|| PackedNodes::new(nodes)).is_err()
+    };
+    let leaf = SmallNode::new(f32::NAN, 0, false, 0);
+    assert!(!refused(&[SmallNode::new(0.0, 0, false, 1), leaf, leaf]));
+    assert!(refused(&[SmallNode::new(0.0, 0, false, 1), leaf]), "the second child is missing");
+    assert!(refused(&[SmallNode::new(f32::NAN, 0, true, 1), leaf]), "NaN goes to a child that is missing");
+    assert!(refused(&[leaf, SmallNode::new(f32::NAN, 0, false, -2)]), "before the first node");
+    let packed = PackedNodes::new(vec![SmallNode::new(0.0, 3, false, 1), leaf, leaf]);
+    let panics =
+        |row: &'static [f32], at: u32| std::panic::catch_unwind(|| packed.descend::<false, 1>(row, [at], 1)).is_err();
+    assert!(panics(&[0.0; 3], 0), "the row has no feature 3");
+    assert!(panics(&[0.0; 4], 3), "no node 3");
+    assert!(!panics(&[0.0; 4], 2));
+}

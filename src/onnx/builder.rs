@@ -63,7 +63,7 @@ attributes! {
     /// An attribute that is a list of integers.
     ints(values: impl Into<Vec<i64>>) = INTS, ints: values.into();
     /// An attribute that is a list of strings.
-    strings(values: &[&str]) = STRINGS, strings: values.iter().map(|value| value.as_bytes().to_vec()).collect();
+    strings(values: &[&str]) = STRINGS, strings: values.iter().map(|value| value.as_bytes().into()).collect();
 }
 
 /// A float32 tensor: an initializer of that name, or with an empty name the value of an attribute.

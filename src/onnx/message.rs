@@ -223,14 +223,20 @@ fn merge_repeated<C: Codec>(
             .try_reserve_exact(count)
             .map_err(|e| here.error(ErrorKind::LimitExceeded, "there is no memory for the values").with_source(e))?;
     }
-    let mut read = |reader: &mut Reader<'_>| {
+    let mut read = |reader: &mut Reader<'_>| -> Result<()> {
         let mut value = C::Value::default();
         C::merge(&mut value, reader, budget)?;
         field.push(value);
         Ok(())
     };
     match run {
-        None => read(reader),
+        None => {
+            read(reader)?;
+            while reader.again() {
+                read(reader)?;
+            }
+            Ok(())
+        }
         Some(mut run) => {
             while !run.is_empty() {
                 read(&mut run)?;

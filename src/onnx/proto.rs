@@ -258,7 +258,7 @@ message! {
         /// Integers.
         ints: Repeated<Int64> = 8,
         /// Strings.
-        strings: Repeated<Blob> = 9,
+        strings: Repeated<Shared> = 9,
         /// Tensors.
         tensors: Repeated<TensorProto> = 10,
         /// Graphs.

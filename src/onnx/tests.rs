@@ -233,6 +233,26 @@ fn packed_and_unpacked_numbers_are_read() {
 }
 
 #[test]
+fn runs_of_one_field_end_where_another_begins() {
+    let bytes = [
+        &[0x38, 1, 0x38, 0x80, 1, 0x38, 2][..],   // int64_data: 1, 128, 2
+        &[0x08, 9],                               // dims: 9
+        &[0x38, 3],                               // int64_data: 3
+        &[0x3a, 2, 4, 5],                         // int64_data, packed: 4, 5
+        &[0x32, 1, b'a', 0x32, 0, 0x32, 1, b'b'], // string_data: a, nothing, b
+        &[0x38, 6],                               // int64_data: 6
+    ];
+    let tensor = TensorProto::decode(bytes.concat(), &DecodeLimits::default()).unwrap();
+    assert_eq!(tensor.int64_data, [1, 128, 2, 3, 4, 5, 6]);
+    assert_eq!(tensor.int64_data.capacity(), 7);
+    assert_eq!(tensor.dims, [9]);
+    assert_eq!(tensor.string_data, [&b"a"[..], b"", b"b"]);
+    assert_eq!(tensor.string_data.capacity(), 3);
+    let cut = TensorProto::decode(&[0x38, 1, 0x38, 0x80][..], &DecodeLimits::default()).unwrap_err();
+    assert!(cut.message().contains("field 7 at byte 2"), "{cut}");
+}
+
+#[test]
 fn truncation_is_an_error_or_a_shorter_model() {
     for file in FILES {
         let bytes = zoo(file);

@@ -148,8 +148,31 @@ impl<'a> Reader<'a> {
             .actual(format!("{actual:?}")))
     }
 
+    /// Passes over the next key, if it is that of the field being read, laid out alike. It says no, too, where a key takes
+    /// more than a byte.
+    #[inline]
+    pub(crate) fn again(&mut self) -> bool {
+        let again = self.data.get(self.at).is_some_and(|&key| key < 0x80 && key == self.data[self.field_start]);
+        if again {
+            self.field_start = self.at;
+            self.at += 1;
+        }
+        again
+    }
+
     /// A varint.
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64> {
+        if let Some(&byte) = self.data.get(self.at)
+            && byte < 0x80
+        {
+            self.at += 1;
+            return Ok(byte.into());
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64> {
         let mut value = 0_u64;
         for (index, &byte) in self.data.iter().skip(self.at).take(10).enumerate() {
             let bits = u64::from(byte & 0x7f);
@@ -170,6 +193,7 @@ impl<'a> Reader<'a> {
         }))
     }
 
+    #[inline]
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let end = self.at.checked_add(count).filter(|&end| end <= self.data.len());
         let Some(end) = end else {
@@ -254,6 +278,16 @@ impl<'a> Reader<'a> {
             let before = ahead.at;
             if ahead.skip(wire).is_err() {
                 break;
+            }
+            if field == self.field && wire == element {
+                count += 1;
+                while ahead.again() {
+                    if ahead.skip(wire).is_err() {
+                        return count;
+                    }
+                    count += 1;
+                }
+                continue;
             }
             if field != self.field {
                 continue;

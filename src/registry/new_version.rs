@@ -5,7 +5,7 @@ use super::record::{CodeSource, DataSource, MetricValue, Parent, Version};
 use super::sample;
 use super::time::Timestamp;
 use super::verdict::VerdictRecord;
-use crate::{Artifact, ArtifactFile, Error, ErrorKind, Loader, Model, Result, Tensors};
+use crate::{Artifact, ArtifactFile, Error, ErrorKind, Loader, Model, Result, Tensors, TreeEngine};
 
 /// A version that is to be registered: a model, and what is known of it.
 ///
@@ -48,7 +48,16 @@ impl NewVersion {
     /// # Errors
     /// As [`Loader::load`].
     pub fn file(path: impl AsRef<Path>) -> Result<Self> {
-        Self::of(&Loader::new().load(path)?)
+        Self::file_with(path, &Loader::new())
+    }
+
+    /// As [`file`](Self::file), with the options of `loader`.
+    ///
+    /// # Errors
+    /// As [`Loader::load`].
+    pub fn file_with(path: impl AsRef<Path>, loader: &Loader) -> Result<Self> {
+        // Few rows are predicted, so nothing is gained by trees made ready for many. Answers are the same to the bit.
+        Self::of(&loader.clone().tree_engine(TreeEngine::Scalar).load(path)?)
     }
 
     /// The file at `path` as it is, for models that this build can't load. There is no signature then, nothing is known

@@ -127,10 +127,14 @@ impl<'g> Node<'g> {
     }
 
     /// Texts.
-    pub(crate) fn strings(&self, name: &str) -> Result<Option<Vec<String>>> {
+    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<&'g str>>> {
         let Some(attribute) = self.attribute(name, attribute_type::STRINGS)? else { return Ok(None) };
-        let texts = attribute.strings.iter().map(|s| text(name, s.as_ref()).map(str::to_owned));
-        texts.collect::<Result<_>>().map(Some)
+        attribute.strings.iter().map(|s| text(name, s.as_ref())).collect::<Result<_>>().map(Some)
+    }
+
+    /// Texts, copied.
+    pub(crate) fn strings(&self, name: &str) -> Result<Option<Vec<String>>> {
+        Ok(self.texts(name)?.map(|texts| texts.into_iter().map(str::to_owned).collect()))
     }
 
     /// A tensor.

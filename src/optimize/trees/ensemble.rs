@@ -168,12 +168,12 @@ impl Ensemble {
             made[tree].nodes.push(Node::Leaf(Vec::new()));
         }
         for i in 0..n {
-            if modes[i] == b"LEAF" {
+            if *modes[i] == *b"LEAF" {
                 continue;
             }
             let mode = MODES
                 .iter()
-                .find(|(_, name)| name.as_bytes() == modes[i])
+                .find(|(_, name)| *name.as_bytes() == *modes[i])
                 .ok_or("it has comparisons of another kind")?;
             let child = |id: i64| places.get(&(trees[i], id)).map(|p| p.1).ok_or("a child of its nodes is missing");
             let (tree, place) = places[&(trees[i], ids[i])];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::registry::NewVersion;
-use crate::{Artifact, ArtifactFile, Error, ErrorKind, Format, Loader, Result};
+use crate::{Artifact, ArtifactFile, Error, ErrorKind, Format, Loader, Result, TreeEngine};
 
 /// The name of the file.
 pub(super) const NAME: &str = "MLmodel";
@@ -145,7 +145,7 @@ impl Spec {
             return Err(refused(one.flavor, format.map_or("", Format::as_str), one.instead));
         }
         let artifact = Artifact { format: format.map_or("unknown", Format::as_str).to_owned(), files };
-        let model = Loader::new().load_artifact(&artifact)?;
+        let model = Loader::new().tree_engine(TreeEngine::Scalar).load_artifact(&artifact)?;
         let mut new = NewVersion::of(&model)?.tag("mlflow.flavor", one.flavor);
         if let Some(version) = (one.version)(flavor) {
             new = new.library(one.library, version);

@@ -77,6 +77,9 @@ impl<T: Number> ByteTrees<T> {
     /// The trees of `forest`, and the nodes that the exits are: as many for each tree as [`stride`](Self::stride) says.
     /// `None` when a tree is too large, or trees share too much, or are not oblivious where `engine` asks for that.
     pub(super) fn new<W>(forest: &Forest<T, W>, engine: TreeEngine, isa: Isa) -> Option<(Self, Vec<u32>)> {
+        if forest.roots.iter().any(|&root| too_large(forest, root)) {
+            return None;
+        }
         let (columns, questions) = Columns::new(forest)?;
         let mut exits = Vec::with_capacity(forest.roots.len());
         let levels = || {
@@ -249,6 +252,32 @@ impl<T: Number> ByteTrees<T> {
             sink.take(&Exits { first_row, rows: x.len() / n, first_tree: first / per_tree, bytes, per_tree });
         }
     }
+}
+
+/// Whether the tree below `root` has more exits than a byte counts and is not oblivious either; few nodes are looked at, so a
+/// large tree may go unnoticed.
+fn too_large<T: Number, W>(forest: &Forest<T, W>, root: u32) -> bool {
+    let children = |node: u32| match &forest.nodes[node as usize] {
+        Node::Branch(branch) => Some(branch),
+        Node::Leaf { .. } => None,
+    };
+    let Some(top) = children(root) else { return false };
+    if let (Some(yes), Some(no)) = (children(top.yes), children(top.no))
+        && (yes.feature, yes.threshold) == (no.feature, no.threshold)
+    {
+        return false;
+    }
+    let (mut exits, mut open) = (0, vec![root]);
+    while let Some(node) = open.pop() {
+        match children(node) {
+            Some(branch) => open.extend([branch.yes, branch.no]),
+            None => exits += 1,
+        }
+        if exits + open.len() > MOST_EXITS {
+            return true;
+        }
+    }
+    false
 }
 
 /// A node of a tree written out.

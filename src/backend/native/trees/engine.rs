@@ -5,11 +5,11 @@ use super::forest::{Forest, Vote};
 use super::head::Head;
 use super::number::Number;
 use super::oracle;
-use super::pack::{Packed, Packer, Place, Small, Tree, Wide};
+use super::pack::{self, Packer, Place, Tree};
 use super::row::RowTrees;
 use super::sums::{Leaves, Summing};
 use super::walk::{self, Walked};
-use crate::kernel::Isa;
+use crate::kernel::{Isa, PackedNode, PackedNodes, SmallNode, WideNode};
 use crate::{Result, TreeEngine};
 
 /// A forest made ready: features in `T`, weights and sums in `W`.
@@ -74,21 +74,21 @@ struct Steps<T: Engines> {
 /// All trees' nodes, one after another.
 #[derive(Debug)]
 enum Nodes<T: Engines> {
-    Narrow(Vec<T::Narrow>),
-    Wide(Vec<Wide<T>>),
+    Narrow(PackedNodes<T::Narrow>),
+    Wide(PackedNodes<WideNode<T>>),
 }
 
 /// A number type with the smallest form of its packed nodes.
 pub(crate) trait Engines: Number {
-    type Narrow: Packed<Self>;
+    type Narrow: PackedNode<Value = Self>;
 }
 
 impl Engines for f32 {
-    type Narrow = Small;
+    type Narrow = SmallNode;
 }
 
 impl Engines for f64 {
-    type Narrow = Wide<f64>;
+    type Narrow = WideNode<f64>;
 }
 
 impl<T: Engines, W: Number> Engine<T, W> {
@@ -130,18 +130,18 @@ impl<T: Engines, W: Number> Engine<T, W> {
                 let steps = if alone { None } else { Some(Steps::numbered(forest, isa, &origins, bytes.stride())?) };
                 Road::Bytes(Box::new(bytes), steps)
             }
+            None if engine == TreeEngine::Scalar => {
+                (origins, firsts) = pack::leaves(forest)?;
+                let mut leaf_of = vec![0; forest.nodes.len()];
+                for (leaf, &node) in (0u32..).zip(&origins) {
+                    leaf_of[node as usize] = leaf;
+                }
+                Road::Literal(forest.clone(), leaf_of)
+            }
             None => {
                 let steps = Steps::new(forest, isa, &mut origins)?;
                 firsts.extend(steps.trees.spans.iter().map(|s| s.leaf));
-                if engine == TreeEngine::Scalar {
-                    let mut leaf_of = vec![0; forest.nodes.len()];
-                    for (leaf, &node) in origins.iter().enumerate().rev() {
-                        leaf_of[node as usize] = leaf as u32;
-                    }
-                    Road::Literal(forest.clone(), leaf_of)
-                } else {
-                    Road::Walk(steps)
-                }
+                Road::Walk(steps)
             }
         };
         let leaves = if each_vote { Leaves::sparse(forest, &origins) } else { Leaves::of(forest, &firsts, &origins) };
@@ -281,12 +281,11 @@ impl<T: Engines> Steps<T> {
         let mut packer = Packer::new(forest);
         let trees = forest.roots.iter().map(|&root| packer.tree(root)).collect::<Result<Vec<_>>>()?;
         let places = || trees.iter().flat_map(|t| t.places.iter().copied().enumerate());
-        let fits = forest.features() <= T::Narrow::FEATURES
-            && trees.iter().all(|t| t.places.len() <= <T::Narrow as Packed<T>>::NODES);
+        let fits = forest.features() <= T::Narrow::FEATURES && trees.iter().all(|t| t.places.len() <= T::Narrow::NODES);
         let nodes = if fits {
-            Nodes::Narrow(places().map(|(at, place)| place.packed(at)).collect())
+            Nodes::Narrow(PackedNodes::new(places().map(|(at, place)| place.packed(at)).collect()))
         } else {
-            Nodes::Wide(places().map(|(at, place)| place.packed(at)).collect())
+            Nodes::Wide(PackedNodes::new(places().map(|(at, place)| place.packed(at)).collect()))
         };
         let nan_matters = places().any(|(_, p)| matches!(p, Place::Branch { nan_left: true, .. }));
         let mut walked = Walked { spans: vec![], heads: vec![], leaf_of_node: vec![], nan_matters, isa };
@@ -304,8 +303,8 @@ impl<T: Engines> Steps<T> {
 
     fn bytes(&self) -> usize {
         let nodes = match &self.nodes {
-            Nodes::Narrow(nodes) => size_of_val(&**nodes),
-            Nodes::Wide(nodes) => size_of_val(&**nodes),
+            Nodes::Narrow(nodes) => size_of_val(nodes.as_slice()),
+            Nodes::Wide(nodes) => size_of_val(nodes.as_slice()),
         };
         let heads = self.trees.heads.iter().map(Head::bytes).sum::<usize>();
         nodes + size_of_val(&*self.trees.leaf_of_node) + heads

@@ -4,9 +4,7 @@ use crate::kernel::Ranked;
 
 /// f32 or f64, with what thresholds need.
 pub(crate) trait Number: Ranked {
-    const NAN: Self;
     fn of_f32(x: f32) -> Self;
-    fn is_nan(self) -> bool;
     /// The largest number below.
     fn next_down(self) -> Self;
     /// The whole number towards zero, if it is one of a set's (see [`Mode`](super::Mode)); with `from_zero`, of numbers
@@ -19,14 +17,9 @@ pub(crate) trait Number: Ranked {
 macro_rules! number {
     ($($t:ty),*) => {$(
         impl Number for $t {
-            const NAN: Self = <$t>::NAN;
             #[inline(always)]
             fn of_f32(x: f32) -> Self {
                 x.into()
-            }
-            #[inline(always)]
-            fn is_nan(self) -> bool {
-                self.is_nan()
             }
             fn next_down(self) -> Self {
                 self.next_down()

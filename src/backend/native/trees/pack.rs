@@ -11,80 +11,8 @@ use std::collections::VecDeque;
 
 use super::forest::{Branch, Forest, Mode, Node};
 use super::number::Number;
+use crate::kernel::PackedNode;
 use crate::{Error, ErrorKind, Result};
-
-/// A node of a packed tree. Places count from the root of the tree.
-pub(crate) trait Packed<T>: Copy + Send + Sync + std::fmt::Debug + 'static {
-    /// The most nodes of a tree and the most features that this form can address.
-    const NODES: usize;
-    const FEATURES: usize;
-    /// The node of a place, of which `left` counts.
-    fn new(threshold: T, feature: u32, nan_left: bool, left: i32) -> Self;
-    /// The feature that is compared.
-    fn feature(self) -> usize;
-    /// Where a row goes from place `at`, this node's, whose feature is `x`; `NAN` says whether that may be NaN.
-    fn step<const NAN: bool>(self, at: u32, x: T) -> u32;
-}
-
-/// Eight bytes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Small {
-    threshold: f32,
-    /// The highest bit says that NaN counts as below the threshold.
-    feature: u16,
-    left: i16,
-}
-
-impl Packed<f32> for Small {
-    const NODES: usize = 1 << 15;
-    const FEATURES: usize = 1 << 15;
-
-    fn new(threshold: f32, feature: u32, nan_left: bool, left: i32) -> Self {
-        Self { threshold, feature: feature as u16 | u16::from(nan_left) << 15, left: left as i16 }
-    }
-
-    #[inline(always)]
-    fn feature(self) -> usize {
-        usize::from(self.feature & 0x7FFF)
-    }
-
-    #[inline(always)]
-    fn step<const NAN: bool>(self, at: u32, x: f32) -> u32 {
-        let below =
-            if NAN { (x <= self.threshold) | (x.is_nan() & (self.feature >> 15 != 0)) } else { x <= self.threshold };
-        at.wrapping_add_signed(self.left.into()).wrapping_add(below.into())
-    }
-}
-
-/// Twelve bytes for f32, sixteen for f64.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wide<T> {
-    threshold: T,
-    /// The highest bit says that NaN counts as below the threshold.
-    feature: u32,
-    left: i32,
-}
-
-impl<T: Number> Packed<T> for Wide<T> {
-    const NODES: usize = 1 << 31;
-    const FEATURES: usize = 1 << 31;
-
-    fn new(threshold: T, feature: u32, nan_left: bool, left: i32) -> Self {
-        Self { threshold, feature: feature | u32::from(nan_left) << 31, left }
-    }
-
-    #[inline(always)]
-    fn feature(self) -> usize {
-        (self.feature & 0x7FFF_FFFF) as usize
-    }
-
-    #[inline(always)]
-    fn step<const NAN: bool>(self, at: u32, x: T) -> u32 {
-        let below =
-            if NAN { (x <= self.threshold) | (x.is_nan() & (self.feature >> 31 != 0)) } else { x <= self.threshold };
-        at.wrapping_add_signed(self.left).wrapping_add(below.into())
-    }
-}
 
 /// What stands in a place of a tree that is being packed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -99,7 +27,7 @@ pub(super) enum Place<T> {
 
 impl<T: Number> Place<T> {
     /// The packed node of this place, which is `at`.
-    pub(super) fn packed<N: Packed<T>>(&self, at: usize) -> N {
+    pub(super) fn packed<N: PackedNode<Value = T>>(&self, at: usize) -> N {
         match *self {
             Self::Branch { threshold, feature, nan_left, left } => {
                 N::new(threshold, feature, nan_left, left as i32 - at as i32)
@@ -143,10 +71,46 @@ pub(super) struct Packer<'f, T, W> {
 
 const NOWHERE: u32 = u32::MAX;
 
+/// How many nodes may be written out of trees that have so many and share some of them.
+fn copies(nodes: usize) -> usize {
+    16 * nodes + 1024
+}
+
+fn shared_too_much() -> Error {
+    Error::new(ErrorKind::Unsupported, "the trees share nodes so much that writing each out would take too much memory")
+}
+
+/// The leaves of each tree, one tree after the other, and where those of each begin.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] when the trees share so much that writing each out would take too much memory.
+pub(super) fn leaves<T: Number, W>(forest: &Forest<T, W>) -> Result<(Vec<u32>, Vec<usize>)> {
+    let mut budget = copies(forest.nodes.len());
+    let (mut leaves, mut firsts) = (Vec::new(), Vec::with_capacity(forest.roots.len()));
+    // The last tree in which a node was seen.
+    let mut seen = vec![NOWHERE; forest.nodes.len()];
+    let mut open = Vec::new();
+    for (tree, &root) in (0u32..).zip(&forest.roots) {
+        firsts.push(leaves.len());
+        open.push(root);
+        while let Some(node) = open.pop() {
+            if std::mem::replace(&mut seen[node as usize], tree) == tree {
+                continue;
+            }
+            budget = budget.checked_sub(1).ok_or_else(shared_too_much)?;
+            match &forest.nodes[node as usize] {
+                Node::Branch(branch) => open.extend([branch.no, branch.yes]),
+                Node::Leaf { .. } => leaves.push(node),
+            }
+        }
+    }
+    Ok((leaves, firsts))
+}
+
 impl<'f, T: Number, W> Packer<'f, T, W> {
     pub(super) fn new(forest: &'f Forest<T, W>) -> Self {
         // Only trees that share their nodes with each other need more than a small multiple.
-        let budget = 16 * (forest.nodes.len() + forest.members.len()) + 64 * forest.sets.len() + 1024;
+        let budget = copies(forest.nodes.len() + forest.members.len()) + 64 * forest.sets.len();
         Self { forest, place: vec![NOWHERE; forest.nodes.len()], budget }
     }
 
@@ -161,10 +125,7 @@ impl<'f, T: Number, W> Packer<'f, T, W> {
         let mut placed = Vec::new();
         while let Some((at, what)) = todo.pop_front() {
             if places.len() > self.budget {
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    "the trees share nodes so much that writing each out would take too much memory",
-                ));
+                return Err(shared_too_much());
             }
             let left = places.len() as u32;
             let (branch, above, below) = match what {

@@ -20,7 +20,7 @@ const TREES: usize = 1024;
 /// Up to this many thresholds are counted, not searched.
 const COUNTED: usize = 64;
 /// Fewer trees than this, whose nodes stay in the cache, are walked faster.
-const WORTHWHILE: usize = 300;
+const WORTHWHILE: usize = 400;
 
 /// What a node does to a row that goes to the smaller of its children.
 #[derive(Debug, Clone, Copy)]

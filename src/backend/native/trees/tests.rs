@@ -134,7 +134,7 @@ fn every_engine_agrees_with_the_oracle() {
 fn one_row_through_many_trees() {
     let mut draw = Draw(13);
     for (round, branches) in [7, 24, 12].into_iter().enumerate() {
-        let trees = [300, 320, 1100][round];
+        let trees = [400, 420, 1100][round];
         let mut forest: Forest<f32> = random(&mut draw, trees, branches, &MODES, 1 + round % 2);
         // Sets of many values have a bound on what they grow to when they are walked.
         forest.sets.resize(forest.sets.len() + 4 * forest.nodes.len(), 0);

@@ -7,15 +7,14 @@
 
 use super::head::Head;
 use super::number::Number;
-use super::pack::{Packed, Place, Tree};
-use crate::kernel::{self, GROUP, Isa};
+use super::pack::{Place, Tree};
+use crate::kernel::{self, GROUP, Isa, PackedNode, PackedNodes};
 
 /// Rows in flight below a head.
 const LANES: usize = 16;
-/// Trees in flight for a row alone.
-const TREES: usize = 16;
-/// Steps after which a row alone is asked whether it has arrived everywhere.
-const STEPS: usize = 4;
+/// Trees in flight for a row alone: as many as have their places in registers. What is left at the end takes fewer.
+const TREES: usize = 8;
+const LAST_TREES: usize = 4;
 /// Fewer rows than this at the end of a batch are walked one by one.
 const FEW: usize = 12;
 /// Rows of more features than this are walked one by one: most of what a group would lay out is never looked at.
@@ -90,8 +89,8 @@ impl<T: Number> Walked<T> {
 /// Shows `visit` the leaf of every tree for every row of `x` (m, n): the row, the tree and the leaf. Rows are taken in
 /// groups where trees have heads.
 #[inline(always)]
-pub(super) fn rows<T: Number, N: Packed<T>>(
-    nodes: &[N],
+pub(super) fn rows<T: Number, N: PackedNode<Value = T>>(
+    nodes: &PackedNodes<N>,
     trees: &Walked<T>,
     in_groups: bool,
     x: &[T],
@@ -117,9 +116,9 @@ pub(super) fn rows<T: Number, N: Packed<T>>(
             let columns = transpose(block, n, &mut columns);
             let visit = |row: usize, tree: usize, leaf: usize| visit(first + row, tree, leaf);
             if trees.nan_matters && block.iter().any(|x| x.is_nan()) {
-                block_of_rows::<true, T, N>(nodes, trees, columns, n, block.len() / n, &mut exits, visit);
+                block_of_rows::<true, T, N>(nodes.as_slice(), trees, columns, n, block.len() / n, &mut exits, visit);
             } else {
-                block_of_rows::<false, T, N>(nodes, trees, columns, n, block.len() / n, &mut exits, visit);
+                block_of_rows::<false, T, N>(nodes.as_slice(), trees, columns, n, block.len() / n, &mut exits, visit);
             }
         }
     }
@@ -148,7 +147,7 @@ fn transpose<'c, T: Number>(x: &[T], n: usize, columns: &'c mut [[T; GROUP]]) ->
 
 /// Groups of rows through tree after tree; the last group may have fewer than [`GROUP`].
 #[inline(always)]
-fn block_of_rows<const NAN: bool, T: Number, N: Packed<T>>(
+fn block_of_rows<const NAN: bool, T: Number, N: PackedNode<Value = T>>(
     nodes: &[N],
     trees: &Walked<T>,
     columns: &[[T; GROUP]],
@@ -191,36 +190,43 @@ fn block_of_rows<const NAN: bool, T: Number, N: Packed<T>>(
 
 /// One row through [`TREES`] trees at a time.
 #[inline(always)]
-fn one_row<const NAN: bool, T: Number, N: Packed<T>>(
-    nodes: &[N],
+fn one_row<const NAN: bool, T: Number, N: PackedNode<Value = T>>(
+    nodes: &PackedNodes<N>,
     trees: &Walked<T>,
     row: &[T],
     mut visit: impl FnMut(usize, usize),
 ) {
-    let step = |at: u32| {
-        let node = nodes[at as usize];
-        node.step::<NAN>(at, row[node.feature()])
+    let (most, rest) = trees.spans.as_chunks::<TREES>();
+    let (last, rest) = rest.as_chunks::<LAST_TREES>();
+    let mut tree = 0;
+    let mut visit = |node: u32| {
+        visit(tree, trees.leaf_of_node[node as usize] as usize);
+        tree += 1;
     };
-    for (g, group) in trees.spans.chunks(TREES).enumerate() {
-        let deep = group.iter().map(|s| s.deep).max().unwrap_or(0);
-        // A lane without a tree stays at the root of the first.
-        let mut at: [u32; TREES] = std::array::from_fn(|l| group.get(l).map_or(0, |span| span.from as u32));
-        let mut left = deep;
-        while left > 0 {
-            let before = at;
-            let steps = left.min(STEPS);
-            for _ in 0..steps {
-                for at in &mut at {
-                    *at = step(*at);
-                }
-            }
-            if at == before {
-                break;
-            }
-            left -= steps;
-        }
-        for (l, at) in at.into_iter().take(group.len()).enumerate() {
-            visit(g * TREES + l, trees.leaf_of_node[at as usize] as usize);
+    for group in most {
+        for at in arrivals::<NAN, TREES, T, N>(nodes, group, row) {
+            visit(at);
         }
     }
+    for group in last {
+        for at in arrivals::<NAN, LAST_TREES, T, N>(nodes, group, row) {
+            visit(at);
+        }
+    }
+    for span in rest {
+        for at in arrivals::<NAN, 1, T, N>(nodes, &[*span], row) {
+            visit(at);
+        }
+    }
+}
+
+/// The nodes where a row arrives in some trees.
+#[inline(always)]
+fn arrivals<const NAN: bool, const LANES: usize, T: Number, N: PackedNode<Value = T>>(
+    nodes: &PackedNodes<N>,
+    group: &[Span; LANES],
+    row: &[T],
+) -> [u32; LANES] {
+    let deep = group.iter().map(|span| span.deep).max().unwrap_or(0);
+    nodes.descend::<NAN, LANES>(row, group.map(|span| span.from as u32), deep)
 }

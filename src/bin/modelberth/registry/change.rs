@@ -19,7 +19,7 @@ pub(super) fn register(registry: &Registry, args: &Register) -> Result<()> {
     let mut new = if args.unloaded {
         NewVersion::unloaded(&args.file)?
     } else {
-        NewVersion::of(&loader(args.backend).load(&args.file)?)?
+        NewVersion::file_with(&args.file, &loader(args.backend))?
     };
     new = new.description(&args.description);
     for (key, value) in &args.tag {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::places::Places;
 use crate::backend::native::node::Node as Proto;
 use crate::backend::native::trees::{Branch, Forest, Mode, Node, Number, Vote};
 use crate::backend::native::value::{Data, Value};
@@ -105,7 +106,7 @@ impl<'g> Attributes<'g> {
             let list = node.ints(name)?.unwrap_or_default();
             same(name, expected, list.len()).map(|()| list)
         };
-        let modes = node.strings("nodes_modes")?.unwrap_or_default();
+        let modes = node.texts("nodes_modes")?.unwrap_or_default();
         same("nodes_modes", ids.len(), modes.len())?;
         let modes = modes.iter().map(|m| mode(node, m)).collect::<Result<_>>()?;
         let thresholds = Numbers::of(node, "nodes_values")?;
@@ -151,13 +152,8 @@ impl<'g> Attributes<'g> {
     pub(super) fn forest<T: Number>(&self, targets: usize) -> Result<Forest<T>> {
         let name = |i: u32| format!("node {} of tree {}", self.ids[i as usize], self.trees[i as usize]);
         let bad = |i: usize, what: &str| Error::new(ErrorKind::Malformed, format!("{} {what}", name(i as u32)));
-        let mut index: HashMap<(i64, i64), u32> = HashMap::with_capacity(self.ids.len());
-        for (i, key) in self.trees.iter().copied().zip(self.ids.iter().copied()).enumerate() {
-            if index.insert(key, i as u32).is_some() {
-                return Err(bad(i, "is there twice"));
-            }
-        }
-        let (votes, ranges) = self.votes(targets, &index)?;
+        let mut places = Places::new(self.trees, self.ids).map_err(|i| bad(i, "is there twice"))?;
+        let (votes, ranges) = self.votes(targets, &mut places)?;
         let thresholds = self.thresholds.to::<T>();
         let mut has_parent = vec![false; self.ids.len()];
         let mut nodes = Vec::with_capacity(self.ids.len());
@@ -167,7 +163,7 @@ impl<'g> Attributes<'g> {
                 continue;
             };
             let mut child = |id: i64, which: &str| -> Result<u32> {
-                let found = index.get(&(self.trees[i], id)).copied();
+                let found = places.get(self.trees[i], id);
                 let found =
                     found.ok_or_else(|| bad(i, &format!("has a {which} child that is not in the tree")).actual(id))?;
                 has_parent[found as usize] = true;
@@ -199,19 +195,21 @@ impl<'g> Attributes<'g> {
         let mut order: HashMap<i64, usize> = HashMap::new();
         let mut roots: Vec<Option<u32>> = Vec::new();
         let mut first: Vec<u32> = Vec::new();
-        for (i, &tree) in self.trees.iter().enumerate() {
-            let t = *order.entry(tree).or_insert_with(|| {
+        let mut i = 0;
+        for run in self.trees.chunk_by(|a, b| a == b) {
+            let t = *order.entry(run[0]).or_insert_with(|| {
                 roots.push(None);
                 first.push(i as u32);
                 roots.len() - 1
             });
-            if has_parent[i] {
-                continue;
+            for i in (i..i + run.len()).filter(|&i| !has_parent[i]) {
+                if let Some(other) = roots[t].replace(i as u32) {
+                    let [a, b] = [other, i as u32].map(&name);
+                    let what = format!("a tree has two roots: neither {a} nor {b} is a child");
+                    return Err(Error::new(ErrorKind::Malformed, what));
+                }
             }
-            if let Some(other) = roots[t].replace(i as u32) {
-                let what = format!("a tree has two roots: neither {} nor {} is a child", name(other), name(i as u32));
-                return Err(Error::new(ErrorKind::Malformed, what));
-            }
+            i += run.len();
         }
         let found = roots.iter().zip(&first).map(|(root, &first)| {
             root.ok_or_else(|| {
@@ -226,37 +224,39 @@ impl<'g> Attributes<'g> {
 
     /// The votes leaf by leaf, and where those of each node stand.
     #[allow(clippy::type_complexity, reason = "two lists that are used at once")]
-    fn votes<T: Number>(
-        &self,
-        targets: usize,
-        index: &HashMap<(i64, i64), u32>,
-    ) -> Result<(Vec<Vote<T>>, Vec<(u32, u32)>)> {
-        let weights = self.weights.to::<T>();
-        let mut of_node: Vec<Vec<Vote<T>>> = vec![Vec::new(); self.ids.len()];
-        for (v, &weight) in weights.iter().enumerate() {
-            let (tree, id, target) = (self.vote_trees[v], self.vote_ids[v], self.vote_targets[v]);
+    fn votes<T: Number>(&self, targets: usize, places: &mut Places) -> Result<(Vec<Vote<T>>, Vec<(u32, u32)>)> {
+        let mut counts = vec![0u32; self.ids.len()];
+        // The node and the number of each vote that counts.
+        let mut counted = Vec::with_capacity(self.vote_ids.len());
+        for (v, (&tree, &id)) in self.vote_trees.iter().zip(self.vote_ids).enumerate() {
+            let target = self.vote_targets[v];
             let bad =
                 |what: &str| Error::new(ErrorKind::Malformed, format!("a vote of node {id} of tree {tree} {what}"));
-            let &at = index.get(&(tree, id)).ok_or_else(|| bad("is for a node that is not there"))?;
-            let target = u32::try_from(target).ok().filter(|&t| (t as usize) < targets).ok_or_else(|| {
-                bad("is for a target or class that is not there")
+            let at = places.get(tree, id).ok_or_else(|| bad("is for a node that is not there"))? as usize;
+            if !u32::try_from(target).is_ok_and(|t| (t as usize) < targets) {
+                return Err(bad("is for a target or class that is not there")
                     .expected(format!("0 to {}", targets - 1))
-                    .actual(target)
-            })?;
+                    .actual(target));
+            }
             // Old exporters write votes for inner nodes, too, and with one target only a leaf's first vote counts.
-            if self.modes[at as usize].is_none() && (targets > 1 || of_node[at as usize].is_empty()) {
-                of_node[at as usize].push(Vote { target, weight });
+            if self.modes[at].is_none() && (targets > 1 || counts[at] == 0) {
+                counts[at] += 1;
+                counted.push((at, v));
             }
         }
-        let mut votes = Vec::with_capacity(weights.len());
-        let ranges = of_node
-            .into_iter()
-            .map(|of_node| {
-                let from = votes.len() as u32;
-                votes.extend(of_node);
-                (from, votes.len() as u32)
-            })
-            .collect();
+        let mut end = 0;
+        let mut ranges: Vec<(u32, u32)> = Vec::with_capacity(counts.len());
+        ranges.extend(counts.iter().map(|count| {
+            end += count;
+            (end - count, end - count)
+        }));
+        let weights = self.weights.to::<T>();
+        let mut votes = vec![Vote { target: 0, weight: T::ZERO }; counted.len()];
+        for (at, v) in counted {
+            let (_, end) = &mut ranges[at];
+            votes[*end as usize] = Vote { target: self.vote_targets[v] as u32, weight: weights[v] };
+            *end += 1;
+        }
         Ok((votes, ranges))
     }
 }

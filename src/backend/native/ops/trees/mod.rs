@@ -7,6 +7,7 @@ mod attributes;
 mod ensemble;
 mod finish;
 mod operators;
+mod places;
 mod scored;
 #[cfg(test)]
 mod tests;

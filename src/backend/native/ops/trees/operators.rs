@@ -1,7 +1,6 @@
 //! The operators: `TreeEnsembleClassifier`, `TreeEnsembleRegressor` and `TreeEnsemble`.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use smallvec::smallvec;
@@ -220,7 +219,7 @@ fn classifier(node: &Node<'_>) -> Result<Box<dyn Op>> {
     if !(n == 2 && base.len() == 1) {
         check_base(node, &base, n)?;
     }
-    let one_class = attributes.targets().iter().collect::<HashSet<_>>().len() == 1;
+    let one_class = matches!(attributes.targets(), [first, rest @ ..] if rest.iter().all(|target| target == first));
     let all_positive = attributes.weights.to::<f64>().iter().all(|&w| w >= 0.0 || w.is_nan());
     let plain =
         if attributes.is_wide() { Plain::F64(attributes.forest(n)?) } else { Plain::F32(attributes.forest(n)?) };

@@ -59,6 +59,44 @@ fn a_regressor_answers() {
 }
 
 #[test]
+fn nodes_stand_in_any_order() {
+    // Two trees: 7 asks feature 1 and 3 feature 0, each with leaves of which one has the votes.
+    let nodes = [
+        (7i64, 10i64, 1i64, 0.5f32, "BRANCH_LEQ", 11i64, 12i64),
+        (7, 11, 0, 0.0, "LEAF", 0, 0),
+        (7, 12, 0, 0.0, "LEAF", 0, 0),
+        (3, 0, 0, 1.5, "BRANCH_LEQ", 1, 2),
+        (3, 1, 0, 0.0, "LEAF", 0, 0),
+        (3, 2, 0, 0.0, "LEAF", 0, 0),
+    ];
+    let answers = |order: [usize; 6], votes: [usize; 4]| {
+        let n = order.map(|i| nodes[i]);
+        let v = votes.map(|i| [(7, 11, 10.0f32), (7, 12, 20.0), (3, 1, 1.0), (3, 2, 2.0)][i]);
+        let model = regressor(&[
+            ints("nodes_treeids", n.map(|n| n.0)),
+            ints("nodes_nodeids", n.map(|n| n.1)),
+            ints("nodes_featureids", n.map(|n| n.2)),
+            builder::floats("nodes_values", n.map(|n| n.3)),
+            strings("nodes_modes", &n.map(|n| n.4)),
+            ints("nodes_truenodeids", n.map(|n| n.5)),
+            ints("nodes_falsenodeids", n.map(|n| n.6)),
+            ints("target_treeids", v.map(|v| v.0)),
+            ints("target_nodeids", v.map(|v| v.1)),
+            ints("target_ids", [0; 4]),
+            builder::floats("target_weights", v.map(|v| v.2)),
+        ])
+        .unwrap();
+        let rows = ndarray::array![[0.0f32, 0.0], [0.0, 1.0], [2.0, 0.0], [2.0, 1.0]];
+        model.predict_array(&rows).unwrap().get::<f32>("y").unwrap().iter().copied().collect::<Vec<_>>()
+    };
+    for order in [[0, 1, 2, 3, 4, 5], [3, 4, 5, 0, 1, 2], [2, 1, 0, 5, 4, 3], [0, 3, 1, 4, 2, 5]] {
+        for votes in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            assert_eq!(answers(order, votes), [11.0, 21.0, 12.0, 22.0], "{order:?} {votes:?}");
+        }
+    }
+}
+
+#[test]
 fn missing_values_follow_their_flag() {
     let model = regressor(&[ints("nodes_missing_value_tracks_true", [1, 0, 0])]).unwrap();
     let answers = model.predict_array(&ndarray::array![[0.0f32, f32::NAN], [0.0, 1.0]]).unwrap();
