@@ -201,7 +201,11 @@ impl Outcome {
                 row.iter_mut().for_each(|x| *x *= factor);
             }
         }
-        let quantised = Quantised::of(&values, &dims, axis, grid);
+        let mut quantised = Quantised::of(&values, &dims, axis, grid);
+        // Activations without outliers fill their range, and 16 bits then overflow more often.
+        if factor.rows.is_some() && grid == Grid::weights(true, false) {
+            quantised = quantised.raised();
+        }
         let made = keep(site, weights, &quantised, &scale_dims, false, self.zeros)?;
         self.made.insert(key, made.clone());
         Ok(Ok(made))

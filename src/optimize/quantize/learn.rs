@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::compensate::{Costs, Products};
+use super::grid::Grid;
 use super::settings::{Settings, Target};
 use super::smooth::{self, Columns, Divisors};
 use super::watch::{self, Rows};
@@ -55,6 +56,7 @@ pub(super) fn learn(
         let note = "activations were not looked at, since the backend `native` can't run the graph for them";
         return Ok((learned, Some(note.to_owned())));
     }
+    let levels = Grid::weights(true, settings.seven_bits).high;
     for ((name, columns), sums) in names.into_iter().zip(columns).zip(sums) {
         if !smooth {
             learned.costs.extend(sums.costs().map(|costs| (name, costs)));
@@ -64,7 +66,7 @@ pub(super) fn learn(
         for product in products.iter().filter(|p| p.x == name) {
             weights.extend(product.weights(editor)?);
         }
-        learned.divisors.extend(smooth::divisors(&columns, &weights).map(|divisors| (name, divisors)));
+        learned.divisors.extend(smooth::divisors(&columns, &weights, levels).map(|divisors| (name, divisors)));
     }
     let what = if matches!(rows, Rows::Data(..)) { "the data" } else { "made-up ids" };
     let note = match (smooth, learned.divisors.len()) {

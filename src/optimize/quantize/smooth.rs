@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use super::grid::not_finite;
 use crate::{Result, Tensor};
 
-/// What a division must gain to be worth the `Mul` that it takes, in decibels: a bit.
-const LEAST_GAIN_DB: f64 = 6.0;
+/// What a division must gain to be worth the `Mul` that it takes, in decibels: a third of a bit.
+const LEAST_GAIN_DB: f64 = 2.0;
 /// The rows of an activation that are looked at.
 const MOST_ROWS: usize = 1 << 15;
 
@@ -54,7 +54,7 @@ impl Columns {
     }
 }
 
-/// What the columns of each activation are divided by, for those where that gains a bit.
+/// What the columns of each activation are divided by, for those where that gains enough.
 pub(super) type Divisors = HashMap<String, Vec<f32>>;
 
 /// Weights (k, n) behind an activation, in squares and columns.
@@ -76,12 +76,12 @@ impl Weights {
     }
 }
 
-/// The divisors of the columns that lose least, where they gain a bit.
-pub(super) fn divisors(columns: &Columns, weights: &[Weights]) -> Option<Vec<f32>> {
+/// The divisors of the columns that lose least with weights of `levels` levels to either side of 0, where they gain enough.
+pub(super) fn divisors(columns: &Columns, weights: &[Weights], levels: i32) -> Option<Vec<f32>> {
     let reaches = columns.reaches();
     let mut order = reaches.clone();
     order.sort_unstable_by(|a, b| b.total_cmp(a));
-    let plain = noise(columns, weights, &vec![1.0; reaches.len()]);
+    let plain = noise(columns, weights, &vec![1.0; reaches.len()], levels);
     let mut best = (plain, None);
     // How many columns lie beyond the threshold: 1, 2, 3, 4, 6, 8, 12, 16, ...
     let counts = (0..10).flat_map(|i| [2usize << i, 3 << i]).map(|n| n / 2);
@@ -91,7 +91,7 @@ pub(super) fn divisors(columns: &Columns, weights: &[Weights]) -> Option<Vec<f32
             break;
         }
         let divisors: Vec<f32> = reaches.iter().map(|reach| (reach / threshold).max(1.0)).collect();
-        let noise = noise(columns, weights, &divisors);
+        let noise = noise(columns, weights, &divisors, levels);
         if noise < best.0 {
             best = (noise, Some(divisors));
         }
@@ -102,7 +102,7 @@ pub(super) fn divisors(columns: &Columns, weights: &[Weights]) -> Option<Vec<f32
 
 /// The squared error to be expected of a row of the products, in units of a twelfth, which is the variance of rounding to
 /// whole numbers.
-fn noise(columns: &Columns, weights: &[Weights], divisors: &[f32]) -> f64 {
+fn noise(columns: &Columns, weights: &[Weights], divisors: &[f32], levels: i32) -> f64 {
     let ends = columns.low.iter().zip(&columns.high).zip(divisors);
     let (low, high) = ends.fold((0.0f32, 0.0f32), |(a, b), ((low, high), d)| (a.min(low / d), b.max(high / d)));
     let step = f64::from(high - low) / 255.0;
@@ -116,7 +116,7 @@ fn noise(columns: &Columns, weights: &[Weights], divisors: &[f32]) -> f64 {
         for (row, d) in weights.magnitudes.chunks_exact(weights.n.max(1)).zip(divisors) {
             most.iter_mut().zip(row).for_each(|(most, w)| *most = most.max(w * d));
         }
-        noise += activation * most.iter().map(|&m| (f64::from(m) / 127.0).powi(2)).sum::<f64>();
+        noise += activation * most.iter().map(|&m| (f64::from(m) / f64::from(levels)).powi(2)).sum::<f64>();
     }
     noise
 }
