@@ -399,7 +399,7 @@ fn encoder() -> ModelProto {
 
 #[test]
 fn ids_are_made_up_for_a_model_that_takes_nothing_else() {
-    let ids = Tensor::from_vec(&[4, 6], (0..24i64).map(|i| i * 29 % 100).collect()).unwrap();
+    let ids = Tensor::from_vec(&[4, 32], (0..128i64).map(|i| i * 29 % 100).collect()).unwrap();
     let x = Tensors::one("ids", ids);
     for (target, word) in [(Target::Int8Dynamic, "outliers"), (Target::Int4Weights, "make up")] {
         let quantize = || match target {
