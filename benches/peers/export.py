@@ -1,6 +1,6 @@
 """Fit and export what is measured, and write every input pool in one plain form.
 
-usage: export.py OUT [--zoo DIR] [--nets DIR] [--groups linear,digits,zoo,trees,nets]
+usage: export.py OUT [--zoo DIR] [--nets DIR] [--minilm DIR] [--groups linear,digits,zoo,trees,nets,large]
 
 OUT/cases.json lists the cases. Each has a model file and its inputs: numbers as raw little-endian bytes,
 strings as a JSON list, row-major, rows along the first axis. OUT/NAME.pkl says to python_peer.py how the library
@@ -16,6 +16,8 @@ import pickle
 import numpy as np
 import onnx
 import pandas as pd
+
+import large
 
 DIGITS_ROWS = 20_000
 ZOO_ROWS = 4_000  # four windows of 1000; the table's rows repeat, out of step with the windows
@@ -258,7 +260,8 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--zoo", type=pathlib.Path)
     parser.add_argument("--nets", type=pathlib.Path)
-    parser.add_argument("--groups", default="linear,digits,zoo,trees,nets")
+    parser.add_argument("--minilm", type=pathlib.Path)
+    parser.add_argument("--groups", default="linear,digits,zoo,trees,nets,large")
     args = parser.parse_args()
     groups = args.groups.split(",")
     cases = list(fitted(args.out, groups)) if {"linear", "digits"} & set(groups) else []
@@ -268,6 +271,9 @@ def main():
         cases += nets(args.out, args.nets)
     if "trees" in groups:
         cases += trees(args.out)
+    if "large" in groups:
+        write = lambda name, batches, path, columns: write_case(args.out, name, "large", batches, path, columns)
+        cases += large.cases(args.out, write, args.minilm)
     (args.out / "cases.json").write_text(json.dumps(cases, indent=1))
 
 

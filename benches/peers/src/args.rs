@@ -14,7 +14,8 @@ usage: benches/peers/run [options]
                    (default: tests/data/zoo of this repository, where it is there)
   --nets DIR       networks to run at batch 1 and 32: NAME.onnx with NAME.npz (in:* arrays)
                    (default: tests/data/nets of this repository, where it is there)
-  --only GROUPS    some of linear,digits,zoo,trees,nets (default: all)
+  --minilm DIR     minilm.onnx and minilm_int8.onnx as export_minilm.py makes them (default: left out)
+  --only GROUPS    some of linear,digits,zoo,trees,nets,large (default: all)
   --models DIR     the models that an earlier run left in DIR; without any there, they are made and left there
   --filter TEXT    only models whose name holds TEXT
   --seconds S      length of one contender's turn (default 0.3)
@@ -26,10 +27,13 @@ usage: benches/peers/run [options]
   --help           this text
 ";
 
+const GROUPS: [&str; 6] = ["linear", "digits", "zoo", "trees", "nets", "large"];
+
 #[derive(Debug)]
 pub struct Args {
     pub zoo: Option<PathBuf>,
     pub nets: Option<PathBuf>,
+    pub minilm: Option<PathBuf>,
     pub groups: String,
     pub models: Option<PathBuf>,
     pub filter: String,
@@ -46,7 +50,8 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fa
     let mut args = Args {
         zoo: None,
         nets: None,
-        groups: "linear,digits,zoo,trees,nets".to_owned(),
+        minilm: None,
+        groups: GROUPS.join(","),
         models: None,
         filter: String::new(),
         seconds: 0.3,
@@ -60,6 +65,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fa
         let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
         match word.as_str() {
             "--nets" => args.nets = Some(value()?.into()),
+            "--minilm" => args.minilm = Some(value()?.into()),
             "--zoo" => args.zoo = Some(value()?.into()),
             "--only" => args.groups = value()?,
             "--models" => args.models = Some(value()?.into()),
@@ -75,7 +81,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, Fa
         }
     }
     for group in args.groups.split(',') {
-        if !["linear", "digits", "zoo", "trees", "nets"].contains(&group) {
+        if !GROUPS.contains(&group) {
             return Err(format!("--only: no such group: {group}").into());
         }
     }

@@ -87,7 +87,7 @@ fn compare(args: &Args) -> Result<bool, Fault> {
 fn export(args: &Args, script: &Path, out: &Path) -> Result<(), Fault> {
     let mut command = Command::new(&args.python);
     command.arg(script).arg(out).args(["--groups", &args.groups]);
-    for (option, folder) in [("--zoo", &args.zoo), ("--nets", &args.nets)] {
+    for (option, folder) in [("--zoo", &args.zoo), ("--nets", &args.nets), ("--minilm", &args.minilm)] {
         let Some(folder) = folder else { continue };
         if !folder.is_dir() {
             return Err(format!("{option}: {} is no folder", folder.display()).into());

@@ -23,6 +23,11 @@ const TRACT_LANE: usize = 3;
 /// The most that we may add to a call of tract's: this share of it, or this many nanoseconds.
 const NETS_BAR: f64 = 1.02;
 const NETS_BAR_NS: f64 = 300.0;
+/// The most that the geometric mean and a single ratio to ONNX Runtime may be: in f32 and in int8.
+const LARGE_BARS: [(&str, f64, f64); 2] = [("f32", 1.0, 1.25), ("int8", 1.0, 1.35)];
+/// The most that loading MiniLM may take of ONNX Runtime's time, and two threads of one's.
+const LARGE_LOADING_BAR: f64 = 2.0;
+const LARGE_THREADS_BAR: f64 = 1.0 / 1.7;
 const LINEAR_BAR_NS: f64 = 250.0;
 /// Batch size and the most that our time may be of ONNX Runtime's.
 const DIGITS_BARS: [(usize, f64); 3] = [(1, 0.2), (100, 0.6), (10_000, 0.5)];
@@ -186,6 +191,7 @@ pub fn bars(rows: &[Row]) -> Vec<Bar> {
         bar.remark = format!("{added:+.0} ns a call, {NETS_BAR_NS} are allowed");
         bars.push(bar);
     }
+    bars.extend(large_bars(rows));
     let zoo: Vec<&Row> = rows.iter().filter(|row| row.group == "zoo" && row.ns(ORT).is_some()).collect();
     if !zoo.is_empty() {
         let ratios: Vec<f64> = zoo.iter().filter_map(|row| row.ratio(ORT)).collect();
@@ -204,6 +210,37 @@ pub fn bars(rows: &[Row]) -> Vec<Bar> {
         // A model that only the peer runs is no win.
         bar.met &= ratios.len() == zoo.len();
         bars.push(bar);
+    }
+    bars
+}
+
+fn large_bars(rows: &[Row]) -> Vec<Bar> {
+    let large = || rows.iter().filter(|row| row.group == "large");
+    let mut bars = Vec::new();
+    for (kind, mean, most) in LARGE_BARS {
+        let of_kind = |row: &&Row| row.name.ends_with("int8") == (kind == "int8");
+        let cells: Vec<(&Row, f64)> = large()
+            .filter(of_kind)
+            .filter(|row| row.batch > 0)
+            .filter_map(|row| row.ratio(ORT).map(|ratio| (row, ratio)))
+            .collect();
+        let Some((worst, ratio)) = cells.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
+        let ratios: Vec<f64> = cells.iter().map(|cell| cell.1).collect();
+        let what = format!("large networks in {kind}, geometric mean against ONNX Runtime");
+        let mut bar = Bar::new(what, mean, geometric_mean(&ratios), "x");
+        bar.remark = format!("{} cells", cells.len());
+        bars.push(bar);
+        let what = format!("large networks in {kind}, the worst: {} at {}", worst.name, worst.batch);
+        bars.push(Bar::new(what, most, Some(*ratio), "x"));
+    }
+    for row in large() {
+        if let Some(ratio) = row.ratio(ONE_THREAD) {
+            bars.push(Bar::new(format!("{}, against one", row.name), LARGE_THREADS_BAR, Some(ratio), "x"));
+        }
+        if row.batch == 0 {
+            let what = format!("{}, loading, against ONNX Runtime", row.name);
+            bars.push(Bar::new(what, LARGE_LOADING_BAR, row.ratio(ORT), "x"));
+        }
     }
     bars
 }
