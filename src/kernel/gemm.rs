@@ -7,6 +7,14 @@ use super::{Isa, Left, Places, Real};
 pub(super) const NR: usize = 16;
 /// Rows that the portable form computes together.
 const MR: usize = 4;
+/// A matrix of at least so many rows is multiplied part by part where there are many rows to multiply: parts of so many rows at
+/// most, of which what one panel holds stays in the first-level cache.
+const LONG: usize = 768;
+const PART: usize = 384;
+/// Fewer rows than this lie in a near cache as a whole.
+const MANY: usize = 24;
+/// The elements between two rows of a part: rows a power of two apart would push each other out of the cache.
+const GAP: usize = 16;
 /// Rows are taken in blocks of about so many elements, which stay in a near cache while the panels pass by.
 const BLOCK: usize = 1 << 16;
 
@@ -113,13 +121,36 @@ impl<T: Real> Packed<T> {
         if self.n == 1 {
             return self.column(isa, x, left, run, out);
         }
-        let product = Product { packed: self, x, left, run };
+        if left.m >= MANY && self.k >= LONG {
+            return self.multiply_parts(isa, x, left, run, out);
+        }
+        let product = Product { packed: self, x, left, run, at: 0, is_first: true, is_last: true };
         let block = (BLOCK / self.k).clamp(96, 4096) / 12 * 12;
         let mut from = 0;
         while from < left.m {
             let to = left.m.min(from + block);
             multiply(isa, &product, from, to, out);
             from = to;
+        }
+    }
+
+    /// [`multiply_left`](Self::multiply_left), one part of k after the other, of rows that are copied together.
+    fn multiply_parts(&self, isa: Isa, x: &[T], left: Left<'_>, run: usize, out: &mut [T]) {
+        let length = self.k.div_ceil(self.k.div_ceil(PART));
+        let (stride, block) = (length + GAP, BLOCK / length / 12 * 12);
+        let mut near = vec![T::ZERO; block.min(left.m) * stride];
+        let blocks = out[..left.m * self.n].chunks_mut(block * self.n);
+        for (out, from) in blocks.zip((0..).step_by(block)) {
+            let m = out.len() / self.n;
+            for at in (0..self.k).step_by(length) {
+                let end = self.k.min(at + length);
+                for (row, near) in near.chunks_exact_mut(stride).take(m).enumerate() {
+                    left.copy(x, from + row, run, at, &mut near[..end - at]);
+                }
+                let left = Left { m, places: Places::Every(stride), pieces: &[0] };
+                let (run, is_first, is_last) = (end - at, at == 0, end == self.k);
+                multiply(isa, &Product { packed: self, x: &near, left, run, at, is_first, is_last }, 0, m, out);
+            }
         }
     }
 
@@ -142,13 +173,19 @@ impl<T: Real> Packed<T> {
     }
 }
 
-/// A matrix and the rows it multiplies, checked to lie within `x`.
+/// A part of a matrix along k and the rows it multiplies, checked to lie within `x`.
 pub(crate) struct Product<'a, T> {
     packed: &'a Packed<T>,
     x: &'a [T],
     left: Left<'a>,
     /// The length of a piece.
     run: usize,
+    /// Where the part begins.
+    at: usize,
+    /// Whether no part comes before, from which sums go on.
+    is_first: bool,
+    /// Whether no part comes after, so that the bias is added.
+    is_last: bool,
 }
 
 /// The product of the rows `from..to`.
@@ -267,6 +304,19 @@ fn multiply_add<const FMA: bool, T: Real>(x: &[T; NR], weights: &[T; NR], sums: 
 }
 
 impl<T: Real> Product<'_, T> {
+    /// What the parts before gave for row `row` and panel `p`.
+    #[inline(always)]
+    fn before(&self, row: usize, p: usize, out: &[T]) -> [T; NR] {
+        let mut sums = [T::ZERO; NR];
+        if !self.is_first {
+            let n = self.packed.n;
+            let width = NR.min(n - p * NR);
+            let start = row * n + p * NR;
+            sums[..width].copy_from_slice(&out[start..start + width]);
+        }
+        sums
+    }
+
     /// Writes the answers of row `row` and panel `p`.
     #[inline(always)]
     fn store(&self, row: usize, p: usize, sums: &[T; NR], out: &mut [T]) {
@@ -284,10 +334,13 @@ impl<T: Real> Product<'_, T> {
 /// `ROWS` rows times one panel.
 #[inline(always)]
 fn tile<const FMA: bool, const ROWS: usize, T: Real>(product: &Product<'_, T>, row: usize, p: usize, out: &mut [T]) {
-    let Product { packed, x, left, run } = product;
+    let Product { packed, x, left, run, at, .. } = product;
     let starts = left.starts::<ROWS>(row);
     let mut sums = [[T::ZERO; NR]; ROWS];
-    let panel = &packed.panels[p * packed.k..(p + 1) * packed.k];
+    for (r, sum) in sums.iter_mut().enumerate() {
+        *sum = product.before(row + r, p, out);
+    }
+    let panel = &packed.panels[p * packed.k + at..(p + 1) * packed.k];
     for (piece, panel) in left.pieces.iter().zip(panel.chunks_exact(*run)) {
         let mut rows = [&x[..0]; ROWS];
         for (row, start) in rows.iter_mut().zip(starts) {
@@ -303,8 +356,10 @@ fn tile<const FMA: bool, const ROWS: usize, T: Real>(product: &Product<'_, T>, r
         }
     }
     for (r, sum) in sums.iter_mut().enumerate() {
-        for (s, b) in sum.iter_mut().zip(&packed.bias[p]) {
-            *s += *b;
+        if product.is_last {
+            for (s, b) in sum.iter_mut().zip(&packed.bias[p]) {
+                *s += *b;
+            }
         }
         product.store(row + r, p, sum, out);
     }
@@ -353,11 +408,22 @@ macro_rules! explicit {
                 p: usize,
                 out: &mut [f32],
             ) {
-                let Product { packed, x, left, run } = product;
+                let Product { packed, x, left, run, .. } = product;
                 let (k, run) = (packed.k, *run);
                 let starts = left.starts::<ROWS>(row);
                 let mut sums = [[[$zero(); REGISTERS]; PANELS]; ROWS];
-                let mut weights = packed.panels[p * k..(p + PANELS) * k].as_ptr().cast::<f32>();
+                if !product.is_first {
+                    for r in 0..ROWS {
+                        for q in 0..PANELS {
+                            let before = product.before(row + r, p + q, out);
+                            for c in 0..REGISTERS {
+                                // SAFETY: the array holds NR elements.
+                                sums[r][q][c] = unsafe { $load(before.as_ptr().add(c * $lanes)) };
+                            }
+                        }
+                    }
+                }
+                let mut weights = packed.panels[p * k + product.at..(p + PANELS) * k].as_ptr().cast::<f32>();
                 for &piece in left.pieces {
                     // SAFETY: `Product` says that rows lie within `x`.
                     let at = unsafe { pointers(x, starts, piece) };
@@ -365,7 +431,7 @@ macro_rules! explicit {
                         let mut w = [[$zero(); REGISTERS]; PANELS];
                         for q in 0..PANELS {
                             for c in 0..REGISTERS {
-                                // SAFETY: the slice above holds k rows of each of these panels.
+                                // SAFETY: the slice above holds the rows of this part in each of these panels.
                                 w[q][c] = unsafe { $load(weights.add(q * k * NR + c * $lanes)) };
                             }
                         }
@@ -389,7 +455,8 @@ macro_rules! explicit {
                             // SAFETY: both arrays hold NR elements.
                             unsafe {
                                 let bias = $load(packed.bias[p + q].as_ptr().add(c * $lanes));
-                                $store(answers.as_mut_ptr().add(c * $lanes), $add(sums[r][q][c], bias));
+                                let sum = if product.is_last { $add(sums[r][q][c], bias) } else { sums[r][q][c] };
+                                $store(answers.as_mut_ptr().add(c * $lanes), sum);
                             }
                         }
                         product.store(row + r, p + q, &answers, out);

@@ -52,7 +52,7 @@ fn role(view: &View<'_>, at: usize) -> Role {
         ("", "GlobalAveragePool" | "GlobalMaxPool") => Role::Whole,
         ("", op) if MAPS.contains(&op) && !node.input.is_empty() && node.output.len() == 1 && small() => Role::Elements,
         // Two images, or an image and one number; anything else would be stretched along an axis.
-        ("", "Add" | "Mul" | "Sub" | "Div") if node.input.len() == 2 => Role::Elements,
+        ("", "Add" | "Mul" | "Sub" | "Div" | "Sum") if node.input.len() == 2 => Role::Elements,
         _ => Role::Other,
     }
 }

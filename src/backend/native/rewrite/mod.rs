@@ -5,6 +5,7 @@
 //! needed elsewhere as well.
 
 mod dynamic;
+mod fold;
 mod layout;
 mod qdq;
 #[cfg(test)]
@@ -35,6 +36,8 @@ const PASSES: &[&[Rule]] = &[
 /// The graph with several nodes in one wherever a rule allows it. Subgraphs stay as they are.
 pub(super) fn rewrite(graph: &GraphProto, limits: &Limits) -> GraphProto {
     let mut graph = graph.clone();
+    fold::filled(&mut graph, limits);
+    fold::batch_norms(&mut graph, limits);
     for rules in PASSES {
         let view = View::new(&graph, limits);
         let fused: Vec<Fused> =

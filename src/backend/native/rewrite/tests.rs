@@ -2,7 +2,7 @@ use crate::backend::native::compile::{Context, compile};
 use crate::backend::native::op::Scratch;
 use crate::backend::native::ops::trial::{info, value};
 use crate::backend::native::value::Value;
-use crate::onnx::builder::{self, f32_tensor, node};
+use crate::onnx::builder::{self, dense_tensor, f32_tensor, node};
 use crate::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use crate::{Limits, TreeEngine};
 
@@ -200,4 +200,52 @@ fn convolutions_match_a_plain_sum() {
             assert!((f64::from(*got) - sum).abs() < 1e-5, "{got} {sum} at {at} of {c} {o} {g}");
         }
     }
+}
+
+/// A convolution over `x` (1, 3, 6, 5) with a normalisation of its 4 channels after it.
+fn normalised(with_bias: bool, attributes: &[AttributeProto], constants: Vec<TensorProto>) -> GraphProto {
+    let conv = if with_bias { &["x", "w", "b"][..] } else { &["x", "w"] };
+    let nodes = vec![
+        step("Conv", conv, &["c"], &[builder::ints("pads", [1, 1, 1, 1])]),
+        step("BatchNormalization", &["c", "scale", "shift", "mean", "variance"], &["n"], attributes),
+        step("Relu", &["n"], &["y"], &[]),
+    ];
+    let mut all = vec![
+        floats("b", &[4], 11),
+        floats("scale", &[4], 3),
+        floats("shift", &[4], 4),
+        floats("mean", &[4], 5),
+        f32_tensor("variance", &[4], vec![0.5, 2.0, 0.1, 1.0]).unwrap(),
+    ];
+    all.extend(constants);
+    graph(&["x"], nodes, all)
+}
+
+#[test]
+fn convolutions_take_in_the_normalisation_after_them() {
+    let x = value(&[1, 3, 6, 5], numbers(90, 1));
+    let weights = || vec![floats("w", &[4, 3, 3, 3], 2)];
+    for with_bias in [false, true] {
+        let whole = normalised(with_bias, &[builder::float("epsilon", 1e-3)], weights());
+        agrees(&whole, std::slice::from_ref(&x), 1e-5, 1);
+    }
+    // What the convolution gives is needed elsewhere too.
+    let mut twice = normalised(true, &[], weights());
+    twice.node.push(step("Add", &["y", "c"], &["z"], &[]));
+    twice.output = vec![info("z")];
+    agrees(&twice, std::slice::from_ref(&x), 1e-5, 4);
+    // A variance that is none.
+    let mut negative = normalised(true, &[], weights());
+    negative.initializer.retain(|t| t.name.as_deref() != Some("variance"));
+    negative.initializer.push(f32_tensor("variance", &[4], vec![0.5, -2.0, 0.1, 1.0]).unwrap());
+    assert_eq!(run(&super::rewrite(&negative, &Limits::default()), std::slice::from_ref(&x)).1.len(), 3);
+}
+
+#[test]
+fn constants_made_of_a_shape_are_weights() {
+    let x = value(&[1, 3, 6, 5], numbers(90, 1));
+    let mut graph = normalised(true, &[], vec![dense_tensor("shape", &[4], vec![4i64, 3, 3, 3]).unwrap()]);
+    let fill = builder::tensor("value", f32_tensor("", &[1], vec![0.25]).unwrap());
+    graph.node.insert(0, step("ConstantOfShape", &["shape"], &["w"], &[fill]));
+    agrees(&graph, std::slice::from_ref(&x), 1e-5, 1);
 }
