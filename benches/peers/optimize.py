@@ -1,10 +1,11 @@
-"""Holds what `modelberth quantize` and `modelberth prune` write against onnxruntime.quantization, and runs every file
+"""Holds what `modelberth quantize`, `prune` and `distill` write against onnxruntime.quantization, and runs every file
 through ONNX Runtime.
 
-usage: optimize.py MODELBERTH NETS OUT [--minilm DIR]      (numpy onnx onnxruntime)
+usage: optimize.py MODELBERTH NETS OUT [--minilm DIR [--sentences FILE]]      (numpy onnx onnxruntime scikit-learn skl2onnx)
 
-MODELBERTH is the binary, NETS the directory of `make_nets.py`, OUT a directory for the files. Prints, layer by layer, the
-signal to noise ratio in dB of both quantised models against the float one, as ONNX Runtime computes all three.
+MODELBERTH is the binary, NETS the directory of `make_nets.py`, OUT a directory for the files, DIR that of
+`export_minilm.py`, FILE an .npz of the ids of other sentences, as that writes them. Prints, layer by layer, the signal to noise
+ratio in dB of both quantised models against the float one, as ONNX Runtime computes all three, and what the others come to.
 """
 import json, os, subprocess, sys, time
 import numpy as np, onnx, onnxruntime as ort
@@ -12,6 +13,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 binary, nets, out = sys.argv[1:4]
 minilm = sys.argv[sys.argv.index("--minilm") + 1] if "--minilm" in sys.argv else None
+sentences = sys.argv[sys.argv.index("--sentences") + 1] if "--sentences" in sys.argv else None
 os.makedirs(out, exist_ok=True)
 ort.set_default_logger_severity(4)
 
@@ -111,25 +113,85 @@ for name in ["mlp", "cnn", "gru", "attn"]:
             got = session(file).run(None, feed)[0]
             print(f"{name:5} structured    {share:4} accuracy {(got.argmax(1) == label).mean():.3f}, bytes {os.path.getsize(file)}")
 
+digits = f"{out}/digits.npz", f"{out}/held.npz"
+
+
+def prepare_digits():
+    """scikit-learn's digits in [0, 1], 1,400 unlabelled ones to learn from and 397 labelled ones to judge by; a forest."""
+    from skl2onnx import to_onnx
+    from sklearn.datasets import load_digits
+    from sklearn.ensemble import RandomForestClassifier
+    x, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(x))
+    x, y = (x[order] / 16).astype(np.float32), y[order]
+    for path, part in zip(digits, [slice(0, 1400), slice(1400, None)]):
+        np.savez(path, x=x[part], **({"label": y[part]} if path == digits[1] else {}))
+    forest = RandomForestClassifier(200, random_state=0).fit(x[:1400], y[:1400])
+    with open(f"{out}/forest.onnx", "wb") as file:
+        model = to_onnx(forest, x[:1], options={id(forest): {"zipmap": False}}, target_opset=17)
+        model.graph.input[0].name = "x"
+        for node in model.graph.node:
+            node.input[:] = ["x" if name == "X" else name for name in node.input]
+        file.write(model.SerializeToString())
+
+
+def compared(a, b, batch):
+    done, _ = run("compare", a, b, "--data", digits[1], "--label", "label", "--batch", batch, "--json")
+    return json.loads(done.stdout) if not done.returncode else {}
+
+
+def told(name, found):
+    change = found.get("latency") or {}
+    before, after = (change.get(k) for k in ("before_ns_per_row", "after_ns_per_row"))
+    print(f"{name}: metric {found.get('metric')}, ns a row {before} to {after}, {before / after if after else 0:.2f} times as fast")
+
+
+prepare_digits()
+small = f"{out}/mlp_half.onnx"
+run("prune", f"{nets}/mlp.onnx", small, "--kind", "structured", "--share", 0.5, "--data", digits[0])
+told("mlp, half its units, batch 256", compared(f"{nets}/mlp.onnx", small, 256))
+student = f"{out}/student.onnx"
+run("distill", f"{out}/forest.onnx", student, "--to", "mlp", "--hidden", 64, "--data", digits[0])
+print("forest", os.path.getsize(f"{out}/forest.onnx"), "bytes, student", os.path.getsize(student), "bytes")
+for batch in [1, 256]:
+    told(f"200 trees to a perceptron, batch {batch}", compared(f"{out}/forest.onnx", student, batch))
+for file in [small, student]:
+    held = np.load(digits[1])
+    theirs = session(file)
+    answer = theirs.run(None, {theirs.get_inputs()[0].name: held["x"]})
+    labels = next((a for a in answer if a.ndim == 1 and a.dtype == np.int64), answer[-1].argmax(-1))
+    print(f"{os.path.basename(file)} through ONNX Runtime: accuracy {(labels == held['label']).mean():.4f}")
+
 if minilm:
-    texts = np.load(f"{minilm}/minilm.npz")
+    texts = np.load(sentences or f"{minilm}/minilm.npz")
     feed = {k[3:]: texts[k] for k in texts.files if k.startswith("in:")}
     mask = feed["attention_mask"][..., None]
+    batches = [{k: v[i:i + 10] for k, v in feed.items()} for i in range(0, len(mask), 10)]
 
     def embed(path):
-        h = session(path).run(None, feed)[0]
+        """Mean-pooled embeddings, ten sentences at a time, and the seconds of the fastest of three runs."""
+        net, best = session(path), np.inf
+        for _ in range(3):
+            began = time.perf_counter()
+            h = np.concatenate([net.run(None, batch)[0] for batch in batches])
+            best = min(best, time.perf_counter() - began)
         s = (h * mask).sum(1) / np.maximum(mask.sum(1), 1)
-        return s / np.linalg.norm(s, axis=1, keepdims=True)
+        return s / np.linalg.norm(s, axis=1, keepdims=True), best
 
-    base = embed(f"{minilm}/minilm.onnx")
+    base, seconds = embed(f"{minilm}/minilm.onnx")
     whole = os.path.getsize(f"{minilm}/minilm.onnx")
-    print("ORT's int8 file: cosine", (embed(f"{minilm}/minilm_int8.onnx") * base).sum(1).mean())
-    for target in ["int8-dynamic", "int4-weights"]:
-        file = f"{out}/minilm_{target}.onnx"
-        done = subprocess.run(["/usr/bin/time", "-v", binary, "quantize", f"{minilm}/minilm.onnx", file, "--to", target, "--report", f"{out}/minilm_{target}.json"], capture_output=True, text=True)
+    print(f"{len(base)} sentences; f32 {seconds:.3f} s")
+    theirs, seconds = embed(f"{minilm}/minilm_int8.onnx")
+    print(f"ORT's int8 file: cosine {(theirs * base).sum(1).mean():.5f}, {seconds:.3f} s")
+    for target, extra in [("int8-dynamic", []), ("int8-dynamic", ["--weights-alone"]), ("int8-dynamic", ["--reduce-range"]),
+                          ("int4-weights", []), ("int4-weights", ["--weights-alone"])]:
+        file = f"{out}/minilm_{target}{''.join(extra)}.onnx"
+        done = subprocess.run(["/usr/bin/time", "-v", binary, "quantize", f"{minilm}/minilm.onnx", file, "--to", target, *extra, "--report", f"{out}/minilm_{target}.json"], capture_output=True, text=True)
         told = {l.split(": ")[0].strip(): l.split(": ")[-1] for l in done.stderr.splitlines() if ": " in l}
         layers = json.load(open(f"{out}/minilm_{target}.json"))["layers"]
-        cos = (embed(file) * base).sum(1)
+        ours, seconds = embed(file)
+        cos = (ours * base).sum(1)
         weights = sum(l["bytes_after"] for l in layers) / sum(l["bytes_before"] for l in layers)
-        print(f"minilm {target}: bytes {os.path.getsize(file) / whole:.4f}, quantised weights {weights:.4f}, cosine mean {cos.mean():.5f} least {cos.min():.5f}, "
-              f"wall {told.get('Elapsed (wall clock) time (h')}, peak {int(told.get('Maximum resident set size (kbytes)', 0)) * 1024 / whole:.2f}x the file")
+        print(f"minilm {target} {' '.join(extra)}: bytes {os.path.getsize(file) / whole:.4f}, quantised weights {weights:.4f}, cosine mean {cos.mean():.5f} "
+              f"least {cos.min():.5f}, {seconds:.3f} s, quantised in {told.get('Elapsed (wall clock) time (h')}, peak "
+              f"{int(told.get('Maximum resident set size (kbytes)', 0)) * 1024 / whole:.2f} times the file")

@@ -116,6 +116,10 @@ pub(crate) struct Quantize {
     /// Weights of 7 bits, for ONNX Runtime on processors without VNNI.
     #[arg(long)]
     pub(crate) reduce_range: bool,
+    /// Rounds weights one by one, without a look at the activations (int8-dynamic and int4-weights take one, on --data or on
+    /// made-up ids where a model takes nothing but whole numbers).
+    #[arg(long)]
+    pub(crate) weights_alone: bool,
     /// How ranges are found: min-max, percentile, percentile@P or entropy.
     #[arg(long, value_name = "C", default_value = "min-max")]
     pub(crate) calibration: Calibration,
@@ -280,6 +284,7 @@ pub(crate) fn quantize(args: &Quantize) -> Result<bool> {
     let mut quantize = optimize::Quantize::to(args.to)
         .per_channel(!args.per_tensor)
         .reduce_range(args.reduce_range)
+        .activation_aware(!args.weights_alone)
         .calibration(args.calibration)
         .keep(&args.keep)
         .budget(args.bounds.budget()?)

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::heads::{self, Length};
 use crate::onnx::edit::{subgraphs, uses};
 use crate::onnx::node::{input, int};
 use crate::onnx::{GraphProto, NodeProto, TensorProto, data_type};
@@ -44,10 +45,14 @@ pub(super) struct Chain {
     pub(super) first: usize,
     pub(super) second: usize,
     pub(super) units: usize,
+    /// How many units in a row go together: those of a head of attention.
+    pub(super) together: usize,
     /// Constants with an entry for each unit, and the axis along which these stand.
     pub(super) trims: Vec<(String, usize)>,
     /// Convolutions of one channel each in between, whose groups are the units.
     pub(super) grouped: Vec<usize>,
+    /// Lengths of shapes that follow the number of units.
+    pub(super) lengths: Vec<Length>,
     /// What the second layer takes.
     pub(super) activation: String,
     /// Whether the units are channels of images.
@@ -55,30 +60,31 @@ pub(super) struct Chain {
 }
 
 /// What a layer's node says: its weights, the axis of its units in them, and of what it takes.
-struct Layer<'g> {
-    weights: &'g str,
-    bias: &'g str,
-    gives: usize,
-    takes: usize,
+pub(super) struct Layer<'g> {
+    pub(super) weights: &'g str,
+    pub(super) bias: &'g str,
+    pub(super) gives: usize,
+    pub(super) takes: usize,
     images: bool,
 }
 
 /// A graph by its names.
-struct View<'g> {
-    graph: &'g GraphProto,
-    constants: HashMap<&'g str, &'g TensorProto>,
+pub(super) struct View<'g> {
+    pub(super) graph: &'g GraphProto,
+    pub(super) constants: HashMap<&'g str, &'g TensorProto>,
     uses: HashMap<String, usize>,
-    users: HashMap<&'g str, Vec<usize>>,
-    outputs: HashSet<&'g str>,
+    pub(super) makers: HashMap<&'g str, usize>,
+    pub(super) users: HashMap<&'g str, Vec<usize>>,
+    pub(super) outputs: HashSet<&'g str>,
 }
 
 impl<'g> View<'g> {
-    fn dims(&self, name: &str) -> Option<&'g [i64]> {
+    pub(super) fn dims(&self, name: &str) -> Option<&'g [i64]> {
         self.constants.get(name).map(|t| t.dims.as_slice())
     }
 
     /// The layer that a node is: constant weights of f32 that nobody else uses.
-    fn layer(&self, node: &'g NodeProto) -> Option<Layer<'g>> {
+    pub(super) fn layer(&self, node: &'g NodeProto) -> Option<Layer<'g>> {
         if !node.operator_domain().is_empty() {
             return None;
         }
@@ -107,7 +113,7 @@ impl<'g> View<'g> {
     }
 
     /// The axis of the units in a constant that stands beside values with them along `behind` axes before the last.
-    fn beside(&self, name: &str, units: usize, behind: usize) -> Option<Option<usize>> {
+    pub(super) fn beside(&self, name: &str, units: usize, behind: usize) -> Option<Option<usize>> {
         let dims = self.dims(name)?;
         if dims.iter().product::<i64>() == 1 {
             return Some(None);
@@ -123,7 +129,9 @@ pub(super) fn find(graph: &GraphProto, skip: &mut dyn FnMut(&NodeProto, &str)) -
     let mut constants: HashMap<&str, &TensorProto> =
         graph.initializer.iter().filter_map(|t| Some((t.name.as_deref()?, t))).collect();
     let mut users: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut makers: HashMap<&str, usize> = HashMap::new();
     for (i, node) in graph.node.iter().enumerate() {
+        makers.extend(node.output.iter().map(|y| (y.as_str(), i)));
         if let ("Constant", [name], Some(t)) =
             (node.operator(), &node.output[..], node.find_attribute("value").and_then(|a| a.t.as_deref()))
         {
@@ -136,10 +144,24 @@ pub(super) fn find(graph: &GraphProto, skip: &mut dyn FnMut(&NodeProto, &str)) -
     for inner in graph.node.iter().flat_map(subgraphs) {
         outputs.extend(inner.node.iter().flat_map(|n| n.input.iter().map(String::as_str)));
     }
-    let view = View { graph, constants, uses: uses(graph), users, outputs };
+    let view = View { graph, constants, uses: uses(graph), makers, users, outputs };
     let mut chains = Vec::new();
+    // By the layer that heads begin with: that of the values, whose units are those of the chain.
+    let mut heads: HashMap<usize, Option<Chain>> = HashMap::new();
+    for (i, node) in graph.node.iter().enumerate() {
+        if view.layer(node).is_some()
+            && let Some((chain, others)) = heads::find(&view, i)
+        {
+            heads.extend(others.map(|at| (at, None)));
+            heads.insert(chain.first, Some(chain));
+        }
+    }
     for (i, node) in graph.node.iter().enumerate() {
         let Some(layer) = view.layer(node) else { continue };
+        if let Some(chain) = heads.remove(&i) {
+            chains.extend(chain);
+            continue;
+        }
         match follow(&view, i, &layer) {
             Ok(chain) => chains.push(chain),
             Err(reason) => skip(node, &reason),
@@ -242,7 +264,8 @@ fn follow(view: &View<'_>, first: usize, layer: &Layer<'_>) -> Result<Chain, Str
     trims.push((input(&view.graph.node[second], 1).to_owned(), {
         view.layer(&view.graph.node[second]).map_or(0, |l| l.takes)
     }));
-    Ok(Chain { first, second, units, trims, grouped, activation: activation.to_owned(), images: layer.images })
+    let (together, lengths, activation) = (1, Vec::new(), activation.to_owned());
+    Ok(Chain { first, second, units, together, trims, grouped, lengths, activation, images: layer.images })
 }
 
 /// Whether `name` comes, by elements, of values that carry the units.

@@ -1,6 +1,7 @@
 //! Parts of a model that matter least, taken out.
 
 mod chains;
+mod heads;
 mod linear;
 mod magnitude;
 mod solve;
@@ -24,7 +25,7 @@ use crate::{Artifact, Error, ErrorKind, Result};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Pruning {
-    /// Neurons of products and channels of convolutions: the graph becomes smaller. With data, the layer behind is
+    /// Neurons of products, channels of convolutions and heads of attention: the graph becomes smaller. With data, the layer behind is
     /// fitted anew to what it gave before; no labels are needed.
     Structured,
     /// The smallest weights of each layer, set to zero.

@@ -1,8 +1,9 @@
-//! Units, channels and neurons taken out of the graph, and the layers behind them refitted.
+//! Units taken out of the graph, neurons, channels and heads of attention, and the layers behind them refitted.
 
 use std::collections::HashSet;
 
 use super::chains::{self, Chain};
+use super::heads;
 use super::solve::Normal;
 use crate::backend::native::Tap;
 use crate::onnx::edit::Editor;
@@ -39,30 +40,36 @@ pub(super) fn prune(
     for chain in found {
         let node = editor.graph().node[chain.first].clone();
         let name = layer_name(&node).to_owned();
-        let gone = (chain.units as f64 * share).round() as usize;
+        let groups = chain.units / chain.together;
+        let gone = (groups as f64 * share).round() as usize;
         let skip = |reason: &str| Skipped::node(&node, reason);
         if keep.contains(&name) {
             changed.skipped.push(skip("kept whole as asked for"));
             continue;
         }
-        if gone == 0 || gone >= chain.units {
+        if gone == 0 || gone >= groups {
             changed.skipped.push(skip("it has too few units for this share"));
             continue;
         }
         let worth = worth(editor, &chain, data)?;
-        let mut order: Vec<usize> = (0..chain.units).collect();
+        let worth: Vec<f64> =
+            worth.chunks_exact(chain.together).map(|group| group.iter().map(|w| w * w).sum()).collect();
+        let mut order: Vec<usize> = (0..groups).collect();
         order.sort_by(|&a, &b| worth[b].total_cmp(&worth[a]).then(a.cmp(&b)));
-        order.truncate(chain.units - gone);
+        order.truncate(groups - gone);
         order.sort_unstable();
-        let (before, after) = trim(editor, &chain, &order)?;
+        let units: Vec<usize> =
+            order.iter().flat_map(|&group| group * chain.together..(group + 1) * chain.together).collect();
+        let (before, after) = trim(editor, &chain, &units)?;
+        heads::shorten(editor, &chain, units.len())?;
         let mut fitted = false;
         if let Some((data, model)) = data {
             fitted = refit(editor, &chain, original, data, model)?;
         }
         changed.notes.push(format!(
-            "`{name}`: {} of {} units are left{}",
+            "`{name}`: {} of {groups} {} are left{}",
             order.len(),
-            chain.units,
+            if chain.together > 1 { "heads" } else { "units" },
             if fitted { ", and the layer behind it was refitted" } else { "" }
         ));
         changed.layers.push(Layer {
@@ -92,13 +99,17 @@ pub(super) fn tensor_mut<'g>(graph: &'g mut GraphProto, name: &str) -> Option<&'
     node.attribute.iter_mut().find(|a| a.name.as_deref() == Some("value"))?.t.as_deref_mut()
 }
 
-/// The floats of a constant with its shape.
-pub(super) fn floats(editor: &Editor, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
-    let graph = editor.graph();
-    let tensor = graph.initializer.iter().find(|t| t.name.as_deref() == Some(name)).or_else(|| {
+/// The constant called `name`.
+pub(super) fn constant<'g>(graph: &'g GraphProto, name: &str) -> Option<&'g TensorProto> {
+    graph.initializer.iter().find(|t| t.name.as_deref() == Some(name)).or_else(|| {
         let node = graph.node.iter().find(|n| n.operator() == "Constant" && n.output.iter().any(|y| y == name))?;
         node.find_attribute("value")?.t.as_deref()
-    });
+    })
+}
+
+/// The floats of a constant with its shape.
+pub(super) fn floats(editor: &Editor, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
+    let tensor = constant(editor.graph(), name);
     let missing = || crate::Error::new(crate::ErrorKind::Malformed, "a constant is missing").tensor(name);
     let dense = editor.dense(tensor.ok_or_else(missing)?)?;
     match dense.data {

@@ -137,3 +137,83 @@ fn equal_leaves_become_one_and_constant_trees_go_into_the_base() {
     assert_eq!(want, got);
     assert!(done.report.notes[0].contains("1 of 2 trees"), "{:?}", done.report.notes);
 }
+
+/// Attention of 4 heads of 3 units over vectors of 5, as encoders of text are exported; the heads 0 and 2 give nothing.
+/// `spelt` says whether shapes tell the number of heads or leave it open.
+fn attention(spelt: bool) -> ModelProto {
+    let weight = |i: usize| ((i * 7919) % 1009) as f32 / 504.5 - 1.0;
+    let wide = |seed: usize| (0..60).map(|i| weight(i + seed)).collect::<Vec<f32>>();
+    let values = wide(7).into_iter().enumerate().map(|(i, w)| if i % 12 / 3 % 2 == 0 { 0.0 } else { w });
+    let heads = if spelt { 4 } else { -1 };
+    let constants = [
+        builder::f32_tensor("wq", &[5, 12], wide(1)).unwrap(),
+        builder::f32_tensor("bq", &[12], wide(2)[..12].to_vec()).unwrap(),
+        builder::f32_tensor("wk", &[5, 12], wide(3)).unwrap(),
+        builder::f32_tensor("bk", &[12], wide(4)[..12].to_vec()).unwrap(),
+        builder::f32_tensor("wv", &[5, 12], values.collect::<Vec<_>>()).unwrap(),
+        builder::f32_tensor("wo", &[12, 5], wide(5)).unwrap(),
+        builder::f32_tensor("root", &[], vec![1.7]).unwrap(),
+        // One shape for all three.
+        builder::dense_tensor("cut", &[4], vec![0i64, 0, heads, 3]).unwrap(),
+        builder::dense_tensor("whole", &[3], vec![0i64, 0, if spelt { 12 } else { -1 }]).unwrap(),
+    ];
+    let turn = |axes: [i64; 4]| [builder::ints("perm", axes.to_vec())];
+    let nodes = [
+        builder::node("MatMul", "", &["x", "wq"], &["q0"], []),
+        builder::node("Add", "", &["bq", "q0"], &["q1"], []),
+        builder::node("Reshape", "", &["q1", "cut"], &["q2"], []),
+        builder::node("Transpose", "", &["q2"], &["q"], turn([0, 2, 1, 3])),
+        builder::node("MatMul", "", &["x", "wk"], &["k0"], []),
+        builder::node("Add", "", &["k0", "bk"], &["k1"], []),
+        builder::node("Reshape", "", &["k1", "cut"], &["k2"], []),
+        builder::node("Transpose", "", &["k2"], &["k"], turn([0, 2, 3, 1])),
+        builder::node("MatMul", "", &["x", "wv"], &["v0"], []),
+        builder::node("Reshape", "", &["v0", "cut"], &["v1"], []),
+        builder::node("Transpose", "", &["v1"], &["v"], turn([0, 2, 1, 3])),
+        builder::node("MatMul", "", &["q", "k"], &["s"], []),
+        builder::node("Div", "", &["s", "root"], &["scaled"], []),
+        builder::node("Softmax", "", &["scaled"], &["p"], [builder::int("axis", -1)]),
+        builder::node("MatMul", "", &["p", "v"], &["c0"], []),
+        builder::node("Transpose", "", &["c0"], &["c1"], turn([0, 2, 1, 3])),
+        builder::node("Reshape", "", &["c1", "whole"], &["c"], []),
+        builder::node("MatMul", "", &["c", "wo"], &["y"], []),
+    ];
+    let value = |name: &str| {
+        let dims = [builder::Dim::Symbolic("n"), builder::Dim::Fixed(6), builder::Dim::Fixed(5)];
+        builder::value_info(name, data_type::FLOAT, &dims)
+    };
+    builder::model(8, &[("", 17)], builder::graph("g", [value("x")], nodes, constants, [value("y")]))
+}
+
+#[test]
+fn heads_of_attention_that_give_nothing_go_and_nothing_changes() {
+    let x = Tensors::one("x", {
+        let values = (0..8 * 30).map(|i| ((i * 31) % 97) as f32 / 48.0 - 1.0).collect();
+        Tensor::from_vec(&[8, 6, 5], values).unwrap()
+    });
+    for spelt in [false, true] {
+        let model = attention(spelt);
+        let want = Loader::new().load_artifact(&artifact(&model)).unwrap().predict_batch(&x).unwrap();
+        for data in [None, Some(Data::arrays(x.as_view().into_owned()))] {
+            let mut prune = Prune::new(Pruning::Structured, 0.5).latency_time(Duration::ZERO);
+            if let Some(data) = data {
+                prune = prune.data(data);
+            }
+            let done = prune.run_artifact(&artifact(&model)).unwrap();
+            assert!(done.report.notes[0].contains("2 of 4 heads"), "{:?}", done.report.notes);
+            let made = graph(done.artifact());
+            let wide: Vec<&[i64]> = made.initializer.iter().map(|t| &t.dims[..]).filter(|d| d.len() == 2).collect();
+            assert_eq!(wide, [&[5, 6][..], &[5, 6], &[5, 6], &[6, 5]]);
+            let got = done.load(&Loader::new()).unwrap().predict_batch(&x).unwrap();
+            let [want, got] = [&want, &got].map(|t| t.get::<f32>("y").unwrap().to_owned());
+            assert!(want.iter().zip(&got).all(|(a, b)| (a - b).abs() < 1e-4), "{want} {got}");
+        }
+    }
+    // A bias for each head tells them apart, and is nothing that this follows.
+    let mut model = attention(true);
+    let graph = model.graph.as_mut().unwrap();
+    graph.initializer.push(builder::f32_tensor("far", &[1, 4, 6, 6], vec![0.0; 144]).unwrap());
+    graph.node[12] = builder::node("Add", "", &["s", "far"], &["scaled"], []);
+    let e = Prune::new(Pruning::Structured, 0.5).run_artifact(&artifact(&model)).unwrap_err();
+    assert!(e.to_string().contains("mixes or moves its units"), "{e}");
+}

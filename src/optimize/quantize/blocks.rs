@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 
+use super::compensate::{Costs, Rounded};
 use super::grid::{Grid, Noise, transposed};
-use super::layers::{Form, Kind, Made, Outcome, name, qualifies, read};
+use super::layers::{Factor, Form, Kind, Made, Outcome, name, qualifies, read};
 use super::settings::{Settings, WeightForm};
 use crate::Result;
 use crate::onnx::edit::{Editor, Site};
@@ -28,24 +29,17 @@ struct Blocks {
 const REACHES: [f32; 5] = [1.0, 0.94, 0.88, 0.82, 0.76];
 
 /// Scale and zero point of a block by the least squared error.
-fn fit(values: &[f32], bits: u32, symmetric: bool) -> (f32, u8) {
+pub(super) fn fit(values: &[f32], bits: u32, symmetric: bool) -> (f32, u8) {
     let most = ((1u32 << bits) - 1) as f32;
     let middle = 1u8 << (bits - 1);
     let (low, high) = super::grid::extremes(values.iter().copied());
     if low == 0.0 && high == 0.0 {
         return (1.0, middle);
     }
-    let error = |scale: f32, zero: u8| -> f32 {
-        let of = |&x: &f32| {
-            let difference = x - (f32::from(nearest(x, scale, zero, most)) - f32::from(zero)) * scale;
-            difference * difference
-        };
-        values.iter().map(of).sum()
-    };
     let mut best = (f32::INFINITY, 1.0, middle);
     let mut consider = |scale: f32, zero: u8| {
         if scale.is_normal() {
-            let error = error(scale, zero);
+            let error = squared_error(values, scale, zero, most);
             if error < best.0 {
                 best = (error, scale, zero);
             }
@@ -68,37 +62,84 @@ fn fit(values: &[f32], bits: u32, symmetric: bool) -> (f32, u8) {
     (best.1, best.2)
 }
 
+/// The squared error of values brought to the numbers from 0 to `most`, summed in lanes, which vectorises.
+fn squared_error(values: &[f32], scale: f32, zero: u8, most: f32) -> f32 {
+    const LANES: usize = 8;
+    let zero = f32::from(zero);
+    let error = |x: f32| {
+        let difference = x - (number(x, scale, zero, most) - zero) * scale;
+        difference * difference
+    };
+    let mut lanes = [0.0f32; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let rest: f32 = chunks.remainder().iter().map(|&x| error(x)).sum();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane += error(x);
+        }
+    }
+    rest + lanes.iter().sum::<f32>()
+}
+
+/// The nearest number from 0 to `most`, ties to even.
 #[inline(always)]
-fn nearest(x: f32, scale: f32, zero: u8, most: f32) -> u8 {
-    ((x / scale).round_ties_even() + f32::from(zero)).clamp(0.0, most) as u8
+fn number(x: f32, scale: f32, zero: f32, most: f32) -> f32 {
+    // Floats of this size are whole numbers, so that the sum rounds; without a call, which would keep loops from being
+    // vectorised.
+    const WHOLE: f32 = 12_582_912.0;
+    let whole = (x / scale).clamp(-256.0, 256.0) + WHOLE - WHOLE;
+    (whole + zero).clamp(0.0, most)
+}
+
+#[inline(always)]
+pub(super) fn nearest(x: f32, scale: f32, zero: u8, most: f32) -> u8 {
+    number(x, scale, f32::from(zero), most) as u8
 }
 
 impl Blocks {
-    fn of(values: &[f32], k: usize, block: usize, bits: u32, symmetric: bool) -> Self {
+    /// Brings `values` (n, k) to blocks; where it is known what errors cost, so that they make up for each other.
+    fn of(values: &[f32], k: usize, settings: (usize, u32, bool), costs: Option<&Costs>) -> Self {
+        let (block, bits, symmetric) = settings;
         let (n, per_row) = (values.len() / k, k.div_ceil(block));
         let most = ((1u32 << bits) - 1) as f32;
         let mut blocks = Self {
             bits,
             per_row,
-            numbers: Vec::with_capacity(n * per_row * block),
-            scales: Vec::with_capacity(n * per_row),
-            zeros: Vec::with_capacity(n * per_row),
+            numbers: vec![0; n * per_row * block],
+            scales: vec![0.0; n * per_row],
+            zeros: vec![0; n * per_row],
             noise: Noise::default(),
         };
-        for row in values.chunks_exact(k) {
-            for part in row.chunks(block) {
+        if let Some(costs) = costs.filter(|c| c.fits(k)) {
+            costs.round(values, settings, &mut |rounded| {
+                blocks.take(rounded, &values[rounded.row * k + rounded.block * block..]);
+            });
+            return blocks;
+        }
+        let mut numbers = Vec::with_capacity(block);
+        for (row, values) in values.chunks_exact(k).enumerate() {
+            for (at, part) in values.chunks(block).enumerate() {
                 let (scale, zero) = fit(part, bits, symmetric);
-                for &x in part {
-                    let q = nearest(x, scale, zero, most);
-                    blocks.noise.add(x, (f32::from(q) - f32::from(zero)) * scale);
-                    blocks.numbers.push(q);
-                }
-                blocks.numbers.extend(std::iter::repeat_n(zero, block - part.len()));
-                blocks.scales.push(scale);
-                blocks.zeros.push(zero);
+                numbers.clear();
+                numbers.extend(part.iter().map(|&x| nearest(x, scale, zero, most)));
+                blocks.take(&Rounded { row, block: at, numbers: &numbers, scale, zero }, part);
             }
         }
         blocks
+    }
+
+    /// Puts a block where it belongs, filled up with zeros; `values` begin with those that it stands for.
+    fn take(&mut self, rounded: &Rounded<'_>, values: &[f32]) {
+        let &Rounded { numbers, scale, zero, .. } = rounded;
+        let at = rounded.row * self.per_row + rounded.block;
+        let block = self.numbers.len() / self.scales.len();
+        let place = &mut self.numbers[at * block..(at + 1) * block];
+        place.fill(zero);
+        place[..numbers.len()].copy_from_slice(numbers);
+        (self.scales[at], self.zeros[at]) = (scale, zero);
+        for (&x, &q) in values.iter().zip(numbers) {
+            self.noise.add(x, (f32::from(q) - f32::from(zero)) * scale);
+        }
     }
 
     /// Numbers packed as they lie, the first of a byte in its lower half; rows of `row` numbers begin a byte each.
@@ -141,6 +182,8 @@ fn fresh(site: &mut Site<'_>, base: &str) -> [String; 3] {
 
 struct Weights<'s> {
     settings: &'s Settings,
+    /// What errors cost in the products of an activation, by its name in the graph that is run.
+    costs: &'s HashMap<String, Costs>,
     bits: u32,
     form: WeightForm,
     outcome: Outcome,
@@ -163,10 +206,15 @@ struct Packed {
 ///
 /// # Errors
 /// Those of reading the weights.
-pub(super) fn quantise(editor: &mut Editor, settings: &Settings, bits: u32) -> Result<Outcome> {
+pub(super) fn quantise(
+    editor: &mut Editor,
+    settings: &Settings,
+    bits: u32,
+    costs: &HashMap<String, Costs>,
+) -> Result<Outcome> {
     let form = settings.weight_form(bits);
     let mut weights =
-        Weights { settings, bits, form, outcome: Outcome::default(), packed: HashMap::new(), microsoft: false };
+        Weights { settings, costs, bits, form, outcome: Outcome::default(), packed: HashMap::new(), microsoft: false };
     editor.rewrite(&mut |node, site| weights.node(node, site))?;
     if weights.microsoft {
         editor.import("com.microsoft", 1);
@@ -193,6 +241,16 @@ impl Weights<'_> {
             site.push(node);
         }
         Ok(())
+    }
+
+    /// The length of blocks, their bits and whether they are symmetric.
+    fn blocks(&self, block: usize) -> (usize, u32, bool) {
+        (block, self.bits, self.settings.symmetric)
+    }
+
+    /// What errors in the weights of `node` cost.
+    fn costs_of(&self, node: &NodeProto, site: &Site<'_>) -> Option<&Costs> {
+        self.costs.get(input(node, 0)).filter(|_| site.depth() == 0)
     }
 
     fn n_bits(&mut self, node: &NodeProto, kind: Kind, site: &mut Site<'_>) -> Result<Result<(), String>> {
@@ -246,7 +304,7 @@ impl Weights<'_> {
             values.iter_mut().for_each(|x| *x *= alpha);
         }
         let block = self.settings.block;
-        let blocks = Blocks::of(&values, k, block, self.bits, self.settings.symmetric);
+        let blocks = Blocks::of(&values, k, self.blocks(block), self.costs_of(node, site));
         let per_row = blocks.per_row;
         let [numbers, scale, zero] = fresh(site, &weights);
         let mut tensors = vec![
@@ -281,7 +339,7 @@ impl Weights<'_> {
         let last = kind == Kind::Gemm && int(node, "transB", 0) != 0;
         let (k, block) = (if last { columns } else { rows }, self.settings.block);
         let source = if last { values.clone() } else { transposed(&values, rows, columns) };
-        let mut blocks = Blocks::of(&source, k, block, self.bits, self.settings.symmetric);
+        let mut blocks = Blocks::of(&source, k, self.blocks(block), self.costs_of(node, site));
         let (n, per_row) = (source.len() / k, blocks.per_row);
         // Rows without what fills up their last blocks, and everything the way the weights lie.
         let numbers: Vec<u8> = blocks.numbers.chunks_exact(per_row * block).flat_map(|row| row[..k].to_vec()).collect();
@@ -333,7 +391,7 @@ impl Weights<'_> {
         let Some(block) = [2 * block, block].into_iter().find(|block| width.is_multiple_of(*block)) else {
             return Ok(Err(format!("its rows of {width} numbers are no whole blocks of {block}")));
         };
-        let blocks = Blocks::of(&values, width, block, self.bits, self.settings.symmetric);
+        let blocks = Blocks::of(&values, width, self.blocks(block), None);
         let code = if self.bits == 8 { data_type::UINT8 } else { data_type::UINT4 };
         let [q, scale, zero] = fresh(site, &table);
         let shape = [rows, blocks.per_row];
@@ -384,7 +442,7 @@ impl Weights<'_> {
             if site.constant(weights).is_none() {
                 return Ok(Err("its weights are computed".into()));
             }
-            match self.outcome.weights(site, weights, form, grid, 1.0)? {
+            match self.outcome.weights(site, weights, form, grid, Factor::ONE)? {
                 Ok(made) => all.push(made),
                 Err(reason) => return Ok(Err(reason)),
             }

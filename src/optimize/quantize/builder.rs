@@ -43,6 +43,7 @@ impl<'a> Quantize<'a> {
             form: None,
             calibration: Calibration::MinMax,
             activations_symmetric: false,
+            activation_aware: true,
             keep: Vec::new(),
         };
         Self { settings, common: Common::default() }
@@ -96,6 +97,16 @@ impl<'a> Quantize<'a> {
     #[must_use]
     pub fn symmetric_activations(mut self, symmetric: bool) -> Self {
         self.settings.activations_symmetric = symmetric;
+        self
+    }
+
+    /// Whether dynamic int8 and int4 weights look at the activations, which is so unless set: on the data, or on ids made up
+    /// for a model that takes nothing but whole numbers. Dynamic int8 then moves outliers of activations into the weights
+    /// behind them (a `Mul` each, where that gains enough; those weights are u8 around 128), and errors of rounding in
+    /// int4 make up for each other.
+    #[must_use]
+    pub fn activation_aware(mut self, aware: bool) -> Self {
+        self.settings.activation_aware = aware;
         self
     }
 

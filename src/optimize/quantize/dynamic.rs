@@ -2,13 +2,14 @@
 //!
 //! The operators are those that `onnxruntime.quantization.quantize_dynamic` writes: `DynamicQuantizeLinear` and
 //! `MatMulInteger` or `ConvInteger`, `Cast`, `Mul` by both scales, `Add` of the bias; `DynamicQuantizeLSTM`; for
-//! embeddings `Gather` of bytes.
+//! embeddings `Gather` of bytes. Where outliers make an activation coarse, a `Mul` divides its columns first.
 
 use std::collections::HashMap;
 
 use super::grid::Grid;
-use super::layers::{Form, Kind, Made, Outcome, dims, name, qualifies, sums_fit};
+use super::layers::{Factor, Form, Kind, Made, Outcome, dims, name, qualifies, sums_fit};
 use super::settings::Settings;
+use super::smooth::Divisors;
 use crate::Result;
 use crate::onnx::edit::{Editor, Site};
 use crate::onnx::node::{float, input, int};
@@ -19,10 +20,12 @@ type Activation = [String; 3];
 
 struct Dynamic<'s> {
     settings: &'s Settings,
+    /// What the columns of activations are divided by before products take them.
+    divisors: &'s Divisors,
     grid: Grid,
     outcome: Outcome,
-    /// Activations that were quantised, by the graph they stand in.
-    activations: HashMap<(usize, String), Activation>,
+    /// Activations that were quantised, by the graph they stand in and whether their columns were divided.
+    activations: HashMap<(usize, String, bool), Activation>,
     microsoft: bool,
 }
 
@@ -30,9 +33,10 @@ struct Dynamic<'s> {
 ///
 /// # Errors
 /// Those of reading the weights.
-pub(super) fn quantise(editor: &mut Editor, settings: &Settings) -> Result<Outcome> {
+pub(super) fn quantise(editor: &mut Editor, settings: &Settings, divisors: &Divisors) -> Result<Outcome> {
     let mut dynamic = Dynamic {
         settings,
+        divisors,
         grid: Grid::weights(settings.symmetric, settings.seven_bits),
         outcome: Outcome::default(),
         activations: HashMap::new(),
@@ -65,20 +69,27 @@ impl Dynamic<'_> {
         Ok(())
     }
 
-    /// The activation `x` in 8 bits, quantised once for all that take it.
-    fn activation(&mut self, x: &str, site: &mut Site<'_>) -> Activation {
-        let here = site.here();
-        let known = self.activations.entry((here, x.to_owned()));
-        known
-            .or_insert_with(|| {
-                let names = ["quantized", "scale", "zero_point"].map(|what| site.fresh(&format!("{x}_{what}")));
-                let outputs: Vec<&str> = names.iter().map(String::as_str).collect();
-                let mut made = builder::node("DynamicQuantizeLinear", "", &[x], &outputs, []);
-                made.name = Some(site.fresh(&format!("{x}_QuantizeLinear")));
-                site.push(made);
-                names
-            })
-            .clone()
+    /// The activation `x` in 8 bits, quantised once for all that take it, its columns divided by `divisors`.
+    fn activation(&mut self, x: &str, divisors: Option<&[f32]>, site: &mut Site<'_>) -> Result<Activation> {
+        let key = (site.here(), x.to_owned(), divisors.is_some());
+        if let Some(known) = self.activations.get(&key) {
+            return Ok(known.clone());
+        }
+        let mut from = x.to_owned();
+        if let Some(divisors) = divisors {
+            let factor = site.fresh(&format!("{x}_factor"));
+            let factors: Vec<f32> = divisors.iter().map(|d| d.recip()).collect();
+            site.add_beside("", builder::f32_tensor(&factor, &[factors.len()], factors)?);
+            from = site.fresh(&format!("{x}_smooth"));
+            site.push(builder::node("Mul", "", &[x, &factor], &[&from], []));
+        }
+        let names = ["quantized", "scale", "zero_point"].map(|what| site.fresh(&format!("{x}_{what}")));
+        let outputs: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut made = builder::node("DynamicQuantizeLinear", "", &[&from], &outputs, []);
+        made.name = Some(site.fresh(&format!("{x}_QuantizeLinear")));
+        site.push(made);
+        self.activations.insert(key, names.clone());
+        Ok(names)
     }
 
     /// Pushes the product in whole numbers and what brings it back to floats; gives what the result is called.
@@ -88,9 +99,10 @@ impl Dynamic<'_> {
         operator: &str,
         w: &Made,
         bias: Option<&str>,
+        divisors: Option<&[f32]>,
         site: &mut Site<'_>,
     ) -> Result<()> {
-        let [x, x_scale, x_zero] = self.activation(input(node, 0), site);
+        let [x, x_scale, x_zero] = self.activation(input(node, 0), divisors, site)?;
         let base = name(node).to_owned();
         let mut next = |what: &str| site.fresh(&format!("{base}_{what}"));
         let [sums, floats, scale, product] = ["sums", "floats", "scale", "product"].map(&mut next);
@@ -131,12 +143,15 @@ impl Dynamic<'_> {
             _ => Form::Whole,
         };
         let alpha = if kind == Kind::Gemm { float(node, "alpha", 1.0) } else { 1.0 };
-        let made = match self.outcome.weights(site, weights, form, self.grid, alpha)? {
+        let all: &Divisors = self.divisors;
+        let rows = all.get(input(node, 0)).filter(|_| site.depth() == 0).map(Vec::as_slice);
+        let factor = Factor { all: alpha, rows: rows.map(|rows| (input(node, 0), rows)) };
+        let made = match self.outcome.weights(site, weights, form, self.grid, factor)? {
             Ok(made) => made,
             Err(reason) => return Ok(Err(reason)),
         };
         let bias = if kind == Kind::Gemm { Some(input(node, 2)).filter(|b| !b.is_empty()) } else { None };
-        self.integers(node, "MatMulInteger", &made, bias, site).map(Ok)
+        self.integers(node, "MatMulInteger", &made, bias, rows, site).map(Ok)
     }
 
     fn convolution(&mut self, node: &NodeProto, site: &mut Site<'_>) -> Result<Result<(), String>> {
@@ -162,11 +177,11 @@ impl Dynamic<'_> {
             }
         };
         let form = if self.settings.per_channel { Form::Leading(shape.len()) } else { Form::Whole };
-        let made = match self.outcome.weights(site, weights, form, self.grid, 1.0)? {
+        let made = match self.outcome.weights(site, weights, form, self.grid, Factor::ONE)? {
             Ok(made) => made,
             Err(reason) => return Ok(Err(reason)),
         };
-        self.integers(node, "ConvInteger", &made, bias.as_deref(), site).map(Ok)
+        self.integers(node, "ConvInteger", &made, bias.as_deref(), None, site).map(Ok)
     }
 
     fn lstm(&mut self, node: &NodeProto, site: &mut Site<'_>) -> Result<Result<(), String>> {
@@ -181,7 +196,7 @@ impl Dynamic<'_> {
         let grid = Grid::weights(true, self.settings.seven_bits);
         let mut both = Vec::new();
         for weights in [input(node, 1), state] {
-            match self.outcome.weights(site, weights, form, grid, 1.0)? {
+            match self.outcome.weights(site, weights, form, grid, Factor::ONE)? {
                 Ok(made) => both.push(made),
                 Err(reason) => return Ok(Err(reason)),
             }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::calibrate::Values;
 use super::grid::Grid;
-use super::layers::{Form, Kind, Made, Outcome, name, qualifies, sums_fit};
+use super::layers::{Factor, Form, Kind, Made, Outcome, name, qualifies, sums_fit};
 use super::settings::Settings;
 use crate::backend::native::Tap;
 use crate::onnx::edit::{Editor, Site};
@@ -273,7 +273,7 @@ impl Fixed<'_> {
         };
         let (weights, grid) = (input(&original, 1), Grid::weights(true, self.settings.seven_bits));
         let form = if self.settings.per_channel { Form::Along(axis) } else { Form::Whole };
-        let made = match self.outcome.weights(site, weights, form, grid, 1.0)? {
+        let made = match self.outcome.weights(site, weights, form, grid, Factor::ONE)? {
             Ok(made) => made,
             Err(reason) => {
                 // `layers` has seen that they can be read.

@@ -103,6 +103,18 @@ pub(super) enum Form {
     Recurrent { rows: bool },
 }
 
+/// What weights are multiplied by before they are quantised.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Factor<'f> {
+    pub(super) all: f32,
+    /// The activation whose columns are divided, and the factor of each row of a matrix (k, n) that takes it.
+    pub(super) rows: Option<(&'f str, &'f [f32])>,
+}
+
+impl Factor<'static> {
+    pub(super) const ONE: Self = Self { all: 1.0, rows: None };
+}
+
 /// The names of quantised weights.
 #[derive(Debug, Clone)]
 pub(super) struct Made {
@@ -139,7 +151,7 @@ impl Outcome {
         });
     }
 
-    /// The quantised form of the constant `weights`, made once for all that share it. `factor` scales the weights.
+    /// The quantised form of the constant `weights`, made once for all that share it.
     ///
     /// # Errors
     /// Those of reading the weights.
@@ -149,10 +161,10 @@ impl Outcome {
         weights: &str,
         form: Form,
         grid: Grid,
-        factor: f32,
+        factor: Factor<'_>,
     ) -> Result<Result<Made, String>> {
         let owner = site.owner(weights).unwrap_or(usize::MAX);
-        let key = (owner, format!("{weights} {factor}"), form);
+        let key = (owner, format!("{weights} {} {}", factor.all, factor.rows.map_or("", |(x, _)| x)), form);
         if let Some(made) = self.made.get(&key) {
             return Ok(Ok(made.clone()));
         }
@@ -160,8 +172,8 @@ impl Outcome {
             Ok(read) => read,
             Err(reason) => return Ok(Err(reason)),
         };
-        if factor != 1.0 {
-            values.iter_mut().for_each(|x| *x *= factor);
+        if factor.all != 1.0 {
+            values.iter_mut().for_each(|x| *x *= factor.all);
         }
         let (axis, scale_dims): (_, Vec<usize>) = match form {
             Form::Whole => (None, Vec::new()),
@@ -183,7 +195,17 @@ impl Outcome {
                 return Ok(Ok(self.recurrent(site, weights, key, (&values, &dims), rows, grid)?));
             }
         };
-        let quantised = Quantised::of(&values, &dims, axis, grid);
+        if let Some((_, rows)) = factor.rows {
+            let width = (values.len() / rows.len().max(1)).max(1);
+            for (row, factor) in values.chunks_exact_mut(width).zip(rows) {
+                row.iter_mut().for_each(|x| *x *= factor);
+            }
+        }
+        let mut quantised = Quantised::of(&values, &dims, axis, grid);
+        // Activations without outliers fill their range, and 16 bits then overflow more often.
+        if factor.rows.is_some() && grid == Grid::weights(true, false) {
+            quantised = quantised.raised();
+        }
         let made = keep(site, weights, &quantised, &scale_dims, false, self.zeros)?;
         self.made.insert(key, made.clone());
         Ok(Ok(made))
@@ -209,7 +231,7 @@ impl Outcome {
         };
         // Scales of shape (rows, 1) are gathered to the rank of what is gathered with the rows.
         let form = if rows { Form::Leading(3) } else { Form::Whole };
-        let made = match self.weights(site, table, form, grid, 1.0)? {
+        let made = match self.weights(site, table, form, grid, Factor::ONE)? {
             Ok(made) => made,
             Err(reason) => return Ok(Err(reason)),
         };

@@ -11,16 +11,21 @@
 mod blocks;
 mod builder;
 mod calibrate;
+mod compensate;
 mod dynamic;
 mod fixed;
 mod grid;
 mod halves;
 mod layers;
+mod learn;
+mod linear;
 mod run;
 mod settings;
+mod smooth;
 #[cfg(test)]
 mod tests;
 mod upgrade;
+mod watch;
 
 pub use builder::Quantize;
 pub(super) use grid::Noise;

@@ -3,8 +3,9 @@
 use super::builder::Quantize;
 use super::fixed::{self, Ranges};
 use super::layers::{Outcome, is_quantised};
+use super::learn::{Learned, learn};
 use super::settings::{Settings, Target, WeightForm};
-use super::{blocks, dynamic, halves, upgrade};
+use super::{blocks, dynamic, halves, linear, upgrade};
 use crate::onnx::GraphProto;
 use crate::onnx::edit::{Editor, subgraphs};
 use crate::optimize::Optimized;
@@ -17,11 +18,13 @@ pub(super) fn run(quantize: &Quantize<'_>, original: &Original) -> Result<Optimi
     let mut editor = original.edit()?;
     refuse_quantised(editor.graph())?;
     let model = run::model(original, common)?;
+    linear::lower(&mut editor, settings, &mut Outcome::default())?;
     let mut ranges = Ranges::new();
     if let (Target::Int8Static, Some(data), Some(model)) = (settings.target, &common.data, &model) {
         let external = original.external();
         ranges = fixed::calibrate(&mut editor, external, settings, data, model.signature(), common.progress)?;
     }
+    let (learned, note) = learn(&mut editor, settings, original, common, model.as_deref())?;
     drop(editor);
     run::run(Job {
         task: "quantize",
@@ -32,8 +35,9 @@ pub(super) fn run(quantize: &Quantize<'_>, original: &Original) -> Result<Optimi
         rewrite: &mut |editor, keep| {
             let mut settings = settings.clone();
             settings.keep.extend(keep.iter().cloned());
-            let (outcome, note) = rewrite(editor, &settings, &ranges)?;
-            Ok(Changed { layers: outcome.layers, skipped: outcome.skipped, notes: note.into_iter().collect() })
+            let (outcome, raised) = rewrite(editor, &settings, &ranges, &learned)?;
+            let notes = raised.into_iter().chain(note.clone()).collect();
+            Ok(Changed { layers: outcome.layers, skipped: outcome.skipped, notes })
         },
     })
 }
@@ -47,7 +51,25 @@ fn refuse_quantised(graph: &GraphProto) -> Result<()> {
 }
 
 /// Rewrites the graph as the target asks for; the note on it.
-fn rewrite(editor: &mut Editor, settings: &Settings, ranges: &Ranges) -> Result<(Outcome, Option<String>)> {
+fn rewrite(
+    editor: &mut Editor,
+    settings: &Settings,
+    ranges: &Ranges,
+    learned: &Learned,
+) -> Result<(Outcome, Option<String>)> {
+    let mut left = Outcome::default();
+    linear::lower(editor, settings, &mut left)?;
+    let (mut outcome, note) = rewrite_products(editor, settings, ranges, learned)?;
+    outcome.skipped.splice(0..0, left.skipped);
+    Ok((outcome, note))
+}
+
+fn rewrite_products(
+    editor: &mut Editor,
+    settings: &Settings,
+    ranges: &Ranges,
+    learned: &Learned,
+) -> Result<(Outcome, Option<String>)> {
     // Constants need not be declared as inputs from version 4 of the format on.
     editor.raise_ir(4);
     let weights = |editor: &mut Editor, bits: u32| {
@@ -60,12 +82,12 @@ fn rewrite(editor: &mut Editor, settings: &Settings, ranges: &Ranges) -> Result<
             // The version of the file format that has 4-bit integers.
             editor.raise_ir(10);
         }
-        Ok::<_, Error>((blocks::quantise(editor, settings, bits)?, note))
+        Ok::<_, Error>((blocks::quantise(editor, settings, bits, &learned.costs)?, note))
     };
     match settings.target {
         Target::Int8Dynamic => {
             let note = upgrade::require(editor, 11, "`DynamicQuantizeLinear`")?;
-            Ok((dynamic::quantise(editor, settings)?, note))
+            Ok((dynamic::quantise(editor, settings, &learned.divisors)?, note))
         }
         Target::Int8Static => {
             let note = upgrade::require(editor, 13, "`DequantizeLinear` along an axis")?;

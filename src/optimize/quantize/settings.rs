@@ -135,6 +135,7 @@ pub(super) struct Settings {
     pub(super) form: Option<WeightForm>,
     pub(super) calibration: Calibration,
     pub(super) activations_symmetric: bool,
+    pub(super) activation_aware: bool,
     /// Layers and tensors that stay as they are, by name.
     pub(super) keep: Vec<String>,
 }

@@ -283,3 +283,208 @@ fn a_budget_that_cannot_be_held_says_so() {
     let result = done.report.budget.unwrap();
     assert!(!result.held && result.missed[0].contains("10 are allowed"), "{result:?}");
 }
+
+fn built(artifact: &Artifact, x: &Tensors<'_>) -> Vec<f32> {
+    let answers = Loader::new().load_artifact(artifact).unwrap().predict_batch(x).unwrap();
+    answers.get::<f32>("y").unwrap().iter().copied().collect()
+}
+
+/// The mean squared difference from what the float model gives.
+fn loss(quantize: Quantize<'_>, model: &ModelProto, x: &Tensors<'_>) -> (f64, Vec<String>) {
+    let done = quantize.latency_time(std::time::Duration::ZERO).run_artifact(&artifact(model)).unwrap();
+    let (want, got) = (built(&artifact(model), x), built(done.artifact(), x));
+    let squares = want.iter().zip(&got).map(|(a, b)| f64::from(a - b).powi(2));
+    (squares.sum::<f64>() / want.len() as f64, done.report.notes)
+}
+
+/// Rows in which neighbouring columns are alike.
+fn alike(n: usize) -> Tensors<'static> {
+    let plain = rows(n);
+    let plain = plain.get::<f32>("x").unwrap();
+    let values = (0..n * 32).map(|i| plain[[i / 32, i % 32]] + 3.0 * plain[[i / 32, i % 32 / 8]]).collect();
+    Tensors::one("x", Tensor::from_vec(&[n, 32], values).unwrap())
+}
+
+/// Rows in which column 3 reaches a hundred times as far as the others.
+fn uneven(n: usize) -> Tensors<'static> {
+    let plain = rows(n);
+    let plain = plain.get::<f32>("x").unwrap();
+    let values = plain.iter().enumerate().map(|(i, x)| if i % 32 == 3 { 100.0 * x } else { *x }).collect();
+    Tensors::one("x", Tensor::from_vec(&[n, 32], values).unwrap())
+}
+
+/// [`product`] with a small row of weights where [`uneven`] rows are large.
+fn uneven_product() -> ModelProto {
+    let mut model = product(17);
+    let values = weights(512).into_iter().enumerate().map(|(i, w)| if i / 16 == 3 { w / 100.0 } else { w });
+    model.graph.as_mut().unwrap().initializer[0] =
+        builder::f32_tensor("w", &[32, 16], values.collect::<Vec<_>>()).unwrap();
+    model
+}
+
+#[test]
+fn outliers_of_activations_move_into_the_weights() {
+    let (model, x) = (uneven_product(), uneven(20));
+    let dynamic = || Quantize::to(Target::Int8Dynamic).data(Data::arrays(uneven(200)));
+    let (plain, notes) = loss(dynamic().activation_aware(false), &model, &x);
+    assert!(!notes.iter().any(|n| n.contains("outliers")), "{notes:?}");
+    let (smooth, notes) = loss(dynamic(), &model, &x);
+    assert!(smooth * 50.0 < plain, "{smooth} {plain}");
+    assert!(notes.iter().any(|n| n.contains("1 activations")), "{notes:?}");
+    // Nothing is to be gained where all columns are alike: no `Mul` is added.
+    let even = Quantize::to(Target::Int8Dynamic).data(Data::arrays(rows(200)));
+    assert!(!loss(even, &product(17), &rows(20)).1.iter().any(|n| n.contains("outliers")));
+}
+
+#[test]
+fn errors_of_rounding_make_up_for_each_other() {
+    let (model, x) = (product(17), alike(20));
+    for form in [WeightForm::NBits, WeightForm::BlockedQdq] {
+        let four = || Quantize::to(Target::Int4Weights).form(form).block(16).data(Data::arrays(alike(200)));
+        let (alone, _) = loss(four().activation_aware(false), &model, &x);
+        let (together, notes) = loss(four(), &model, &x);
+        assert!(together * 2.0 < alone, "{form:?}: {together} {alone}");
+        assert!(notes.iter().any(|n| n.contains("make up for each other")), "{notes:?}");
+    }
+}
+
+#[test]
+fn rounding_brings_what_errors_cost_down() {
+    let (k, n) = (48, 5);
+    let x: Vec<f32> = (0..200 * k).map(|i| ((i * 7919) % 1009) as f32 / 504.5 - 1.0 + (i % 3) as f32).collect();
+    let values = weights(n * k);
+    let mut products = super::compensate::Products::new(k);
+    assert!(!products.add("x", &Tensor::from_vec(&[200, k], x.clone()).unwrap()).unwrap());
+    let costs = products.costs().unwrap();
+    let cost = |approximate: &[f32]| -> f64 {
+        let error: Vec<f32> = values.iter().zip(approximate).map(|(a, b)| a - b).collect();
+        let along = |row: &[f32], e: &[f32]| row.iter().zip(e).map(|(a, b)| f64::from(a * b)).sum::<f64>().powi(2);
+        x.chunks(k).flat_map(|row| error.chunks(k).map(move |e| along(row, e))).sum()
+    };
+    for symmetric in [true, false] {
+        let mut together = vec![0.0; n * k];
+        // Blocks of 32 leave a shorter one at the end.
+        costs.round(&values, (32, 4, symmetric), &mut |r| {
+            for (j, &q) in r.numbers.iter().enumerate() {
+                together[r.row * k + r.block * 32 + j] = (f32::from(q) - f32::from(r.zero)) * r.scale;
+            }
+        });
+        let mut alone = Vec::new();
+        for part in values.chunks(k).flat_map(|row| row.chunks(32)) {
+            let (scale, zero) = super::blocks::fit(part, 4, symmetric);
+            let back = |&w: &f32| (f32::from(super::blocks::nearest(w, scale, zero, 15.0)) - f32::from(zero)) * scale;
+            alone.extend(part.iter().map(back));
+        }
+        let (alone, together) = (cost(&alone), cost(&together));
+        assert!(together * 1.5 < alone, "{together} {alone}");
+    }
+    assert!(super::compensate::Products::new(4).costs().is_none());
+}
+
+/// Ids that choose rows of a table, times a matrix; the model takes nothing but whole numbers.
+fn encoder() -> ModelProto {
+    let table = (0..100 * 32).map(|i| ((i * 7919) % 1013) as f32 / 506.5 - 1.0).collect::<Vec<f32>>();
+    let table = table.into_iter().enumerate().map(|(i, v)| if i % 32 == 5 { v * 40.0 } else { v });
+    let constants = [
+        builder::f32_tensor("t", &[100, 32], table.collect::<Vec<_>>()).unwrap(),
+        builder::f32_tensor("w", &[32, 16], weights(512)).unwrap(),
+    ];
+    let nodes =
+        [builder::node("Gather", "", &["t", "ids"], &["x"], []), builder::node("MatMul", "", &["x", "w"], &["y"], [])];
+    let dims = [builder::Dim::Symbolic("n"), builder::Dim::Symbolic("s")];
+    let ids = builder::value_info("ids", data_type::INT64, &dims);
+    let y = builder::value_info("y", data_type::FLOAT, &[dims[0], dims[1], builder::Dim::Fixed(16)]);
+    builder::model(8, &[("", 17)], builder::graph("g", [ids], nodes, constants, [y]))
+}
+
+#[test]
+fn ids_are_made_up_for_a_model_that_takes_nothing_else() {
+    let ids = Tensor::from_vec(&[4, 32], (0..128i64).map(|i| i * 29 % 100).collect()).unwrap();
+    let x = Tensors::one("ids", ids);
+    for (target, word) in [(Target::Int8Dynamic, "outliers"), (Target::Int4Weights, "make up")] {
+        let quantize = || match target {
+            Target::Int4Weights => Quantize::to(target).form(WeightForm::BlockedQdq).block(16),
+            _ => Quantize::to(target),
+        };
+        let (plain, _) = loss(quantize().activation_aware(false), &encoder(), &x);
+        let (aware, notes) = loss(quantize(), &encoder(), &x);
+        assert!(aware < plain, "{target}: {aware} {plain}");
+        assert!(notes.iter().any(|n| n.contains(word) && n.contains("made-up ids")), "{notes:?}");
+    }
+    // Floats can't be made up.
+    assert_eq!(loss(Quantize::to(Target::Int4Weights), &product(17), &rows(3)).1, Vec::<String>::new());
+}
+
+#[test]
+fn nan_in_what_products_are_given_is_refused() {
+    let nan = || Data::arrays(Tensors::one("x", Tensor::from_vec(&[1, 32], vec![f32::NAN; 32]).unwrap()));
+    for target in [Target::Int8Dynamic, Target::Int4Weights] {
+        let e = refused(Quantize::to(target).data(nan()), &product(17));
+        assert_eq!((e.kind(), e.tensor_name()), (ErrorKind::InvalidValue, Some("x")), "{e}");
+    }
+}
+
+#[test]
+fn a_gru_is_left_and_named() {
+    let mut model = product(17);
+    let graph = model.graph.as_mut().unwrap();
+    graph.initializer.push(builder::f32_tensor("gw", &[1, 12, 16], weights(192)).unwrap());
+    graph.initializer.push(builder::f32_tensor("gr", &[1, 12, 4], weights(48)).unwrap());
+    graph.initializer.push(builder::dense_tensor("one", &[1], vec![1i64]).unwrap());
+    graph.node.push(builder::node("Unsqueeze", "", &["y", "one"], &["steps"], []));
+    graph.node.push(builder::node("GRU", "", &["steps", "gw", "gr"], &["states"], [builder::int("hidden_size", 4)]));
+    let done = Quantize::to(Target::Int8Dynamic).run_artifact(&artifact(&model)).unwrap();
+    let left = &done.report.skipped[0];
+    assert_eq!((left.name.as_str(), left.operator.as_str()), ("states", "GRU"));
+    assert!(left.reason.contains("no operator takes its activations"), "{}", left.reason);
+}
+
+#[test]
+fn linear_models_become_products_and_keep_their_labels() {
+    let coefficients = weights(64 * 20);
+    let intercepts: Vec<f32> = (0..20).map(|i| (i as f32 - 10.0) / 10.0).collect();
+    let labels: Vec<i64> = (100..120).collect();
+    let mut node = builder::node(
+        "LinearClassifier",
+        "ai.onnx.ml",
+        &["x"],
+        &["label", "y"],
+        [
+            builder::floats("coefficients", coefficients),
+            builder::floats("intercepts", intercepts),
+            builder::ints("classlabels_ints", labels),
+            builder::string("post_transform", "SOFTMAX"),
+        ],
+    );
+    node.name = Some("model".into());
+    let value = |name: &str, code: i32, dims: &[i64]| {
+        let dims: Vec<builder::Dim<'_>> =
+            [builder::Dim::Symbolic("n")].into_iter().chain(dims.iter().map(|&d| builder::Dim::Fixed(d))).collect();
+        builder::value_info(name, code, &dims)
+    };
+    let outputs = [value("label", data_type::INT64, &[]), value("y", data_type::FLOAT, &[20])];
+    let made = |node: NodeProto| {
+        let graph = builder::graph("g", [value("x", data_type::FLOAT, &[64])], [node], [], outputs.clone());
+        builder::model(8, &[("", 17), ("ai.onnx.ml", 3)], graph)
+    };
+    let model = made(node.clone());
+    let values = (0..50 * 64).map(|i| ((i * 31) % 101) as f32 / 50.0 - 1.0).collect();
+    let x = Tensors::one("x", Tensor::from_vec(&[50, 64], values).unwrap());
+    let want = Loader::new().load_artifact(&artifact(&model)).unwrap().predict_batch(&x).unwrap();
+    for target in [Target::Int8Dynamic, Target::Int8Static, Target::Int8Weights, Target::F16, Target::Bf16] {
+        let data = Data::arrays(x.as_view().into_owned());
+        let quantize = Quantize::to(target).data(data).latency_time(std::time::Duration::ZERO);
+        let done = quantize.run_artifact(&artifact(&model)).unwrap();
+        assert!(done.report.bytes.after < done.report.bytes.before, "{target}");
+        assert!(done.report.layers.len() == 1, "{target}");
+        let got = done.load(&Loader::new()).unwrap().predict_batch(&x).unwrap();
+        let [old, new] = [&want, &got].map(|t| t.get::<i64>("label").unwrap().to_owned());
+        assert!(old.iter().zip(&new).filter(|(a, b)| a == b).count() >= 48, "{target}");
+        let kept = Quantize::to(target).keep(["model"]).data(Data::arrays(x.as_view().into_owned()));
+        assert!(refused(kept, &model).to_string().contains("as asked for"));
+    }
+    // A small one stays as it is.
+    node.attribute[0].floats.truncate(20);
+    let e = refused(Quantize::to(Target::F16), &made(node));
+    assert!(e.to_string().contains("too few coefficients"), "{e}");
+}
