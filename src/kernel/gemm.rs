@@ -137,7 +137,10 @@ impl<T: Real> Packed<T> {
     /// [`multiply_left`](Self::multiply_left), one part of k after the other, of rows that are copied together.
     fn multiply_parts(&self, isa: Isa, x: &[T], left: Left<'_>, run: usize, out: &mut [T]) {
         let length = self.k.div_ceil(self.k.div_ceil(PART));
-        let (stride, block) = (length + GAP, BLOCK / length / 12 * 12);
+        let stride = length + GAP;
+        // A few rows more in each block cost less than a short block at the end.
+        let blocks = (left.m * length + BLOCK / 2) / BLOCK;
+        let block = left.m.div_ceil(blocks.max(1)).next_multiple_of(12);
         let mut near = vec![T::ZERO; block.min(left.m) * stride];
         let blocks = out[..left.m * self.n].chunks_mut(block * self.n);
         for (out, from) in blocks.zip((0..).step_by(block)) {
@@ -372,11 +375,13 @@ fn tile<const FMA: bool, const ROWS: usize, T: Real>(product: &Product<'_, T>, r
 macro_rules! explicit {
     ($module:ident, $features:literal, $lanes:literal, [$load:ident, $store:ident, $set1:ident, $zero:ident, $fma:ident, $add:ident], [$($rows:literal),*]) => {
         pub(super) mod $module {
-            use std::arch::x86_64::{$add, $fma, $load, $set1, $store, $zero};
+            use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, $add, $fma, $load, $set1, $store, $zero};
 
             use super::{NR, Product};
             use crate::kernel::left::pointers;
 
+            /// The rows of the largest tile.
+            const MOST_ROWS: usize = [$($rows),*][0];
             /// Registers of a panel's row.
             const REGISTERS: usize = NR / $lanes;
 
@@ -390,9 +395,19 @@ macro_rules! explicit {
                     }
                     p += 4;
                 }
+                // What the tiles of a panel bring near of the next one, so that its first tile need not wait.
+                let length = product.run * product.left.pieces.len();
+                let few = to - from < 2 * MOST_ROWS;
+                let share = if few { 0 } else { (length * MOST_ROWS).div_ceil(to - from) };
                 while p < panels {
                     let mut row = from;
+                    let next = product.packed.panels.as_ptr().wrapping_add((p + 1) * product.packed.k + product.at);
+                    let mut near = 0;
                     $(while to - row >= $rows {
+                        for line in near..length.min(near + share) {
+                            _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(line).cast());
+                        }
+                        near += share;
                         tile::<$rows, 1>(product, row, p, out);
                         row += $rows;
                     })*
@@ -411,6 +426,11 @@ macro_rules! explicit {
                 let Product { packed, x, left, run, .. } = product;
                 let (k, run) = (packed.k, *run);
                 let starts = left.starts::<ROWS>(row);
+                // Where the next tile writes: rows are often a power of two apart, and then not near.
+                for r in 0..ROWS {
+                    let line = (row + ROWS + r) * packed.n + p * NR;
+                    _mm_prefetch::<_MM_HINT_T0>(out.as_ptr().wrapping_add(line).cast());
+                }
                 let mut sums = [[[$zero(); REGISTERS]; PANELS]; ROWS];
                 if !product.is_first {
                     for r in 0..ROWS {

@@ -1,4 +1,4 @@
-use crate::onnx::builder::{Dim, graph, model, node, value_info};
+use crate::onnx::builder::{Dim, dense_tensor, graph, int, model, node, value_info};
 use crate::onnx::data_type;
 use crate::{Loader, ModelExt};
 
@@ -35,4 +35,39 @@ fn what_follows_a_free_dimension_is_free() {
     );
     let model = Loader::new().load_bytes("free.onnx", model(8, &[("", 17)], g).encode_to_vec()).unwrap();
     assert_eq!(model.signature().outputs()[0].shape_text(), "(m, ?)");
+}
+
+/// Rows that look at each other (a softmax along the batch, 8-bit ranges over all of it) go through every step together; the
+/// steps share the rows among the threads.
+#[test]
+fn steps_share_their_rows_among_threads() {
+    let n = 256;
+    let number = |i: usize| ((i * 7919) % 1000) as f32 / 500.0 - 1.0;
+    let weights: Vec<f32> = (0..n * n).map(number).collect();
+    let bytes: Vec<i8> = (0..n * n).map(|i| ((i * 31) % 255) as u8 as i8).collect();
+    let dims = [Dim::Symbolic("N"), Dim::Fixed(n as i64)];
+    let nodes = [
+        node("Softmax", "", &["x"], &["s"], [int("axis", 0)]),
+        node("MatMul", "", &["s", "w"], &["a"], []),
+        node("DynamicQuantizeLinear", "", &["a"], &["q", "scale", "zero"], []),
+        node("MatMulInteger", "", &["q", "b", "zero"], &["i"], []),
+        node("Cast", "", &["i"], &["f"], [int("to", i64::from(data_type::FLOAT))]),
+        node("Mul", "", &["f", "scale"], &["y"], []),
+    ];
+    let constants = [dense_tensor("w", &[n, n], weights).unwrap(), dense_tensor("b", &[n, n], bytes).unwrap()];
+    let of = |name| value_info(name, data_type::FLOAT, &dims);
+    let bytes = model(8, &[("", 17)], graph("g", [of("x")], nodes, constants, [of("y")])).encode_to_vec();
+    let answers = |threads: usize, m: usize| {
+        let model = Loader::new().threads(threads).load_bytes("mixed.onnx", bytes.clone()).unwrap();
+        assert!(!model.describe().row_independent);
+        let x = ndarray::Array2::from_shape_fn((m, n), |(i, j)| number(i * n + j + 1));
+        model.predict_array(&x).unwrap().get::<f32>("y").unwrap().into_owned()
+    };
+    for m in [1, 13, 150] {
+        let one = answers(1, m);
+        assert!(one.iter().any(|y| *y != 0.0));
+        for threads in [2, 5] {
+            assert_eq!(answers(threads, m), one, "{threads} threads, {m} rows");
+        }
+    }
 }
