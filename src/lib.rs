@@ -31,7 +31,7 @@ mod describe;
 mod error;
 #[cfg(feature = "std")]
 mod inspect;
-#[cfg(any(feature = "native", feature = "candle"))]
+#[cfg(any(feature = "native", feature = "candle", feature = "tract"))]
 #[cfg_attr(
     not(feature = "native"),
     allow(dead_code, unused_imports, reason = "the other backends use a part of the kernels")

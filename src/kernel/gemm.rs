@@ -8,9 +8,9 @@ pub(super) const NR: usize = 16;
 /// Rows that the portable form computes together.
 const MR: usize = 4;
 /// A matrix of at least so many rows is multiplied part by part where there are many rows to multiply: parts of so many rows at
-/// most, of which what one panel holds stays in the first-level cache.
-const LONG: usize = 768;
-const PART: usize = 384;
+/// most, of which what one panel and one tile hold stays in a first-level cache of 32 KiB.
+const LONG: usize = 320;
+const PART: usize = 256;
 /// Fewer rows than this lie in a near cache as a whole.
 const MANY: usize = 24;
 /// The elements between two rows of a part: rows a power of two apart would push each other out of the cache.

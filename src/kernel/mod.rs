@@ -4,7 +4,10 @@
 //! the processor was asked, and prove that calling the wider version is sound. The scalar version is the oracle the
 //! others are held against.
 
-#![allow(unsafe_code, reason = "calling a function compiled for an instruction set whose presence a token proves")]
+#![allow(
+    unsafe_code,
+    reason = "calling a function compiled for an instruction set whose presence a token proves, or the allocator"
+)]
 
 mod bits;
 pub(crate) mod bytes;
@@ -16,6 +19,8 @@ mod gemm;
 mod isa;
 mod left;
 mod levels;
+#[cfg(feature = "tract")]
+mod memory;
 mod nodes;
 #[cfg(feature = "candle")]
 mod product;
@@ -36,6 +41,8 @@ pub(crate) use gemm::Packed;
 pub(crate) use isa::Isa;
 pub(crate) use left::{Left, Places};
 pub(crate) use levels::{LevelTrees, MOST_LEVELS, Step};
+#[cfg(feature = "tract")]
+pub(crate) use memory::release_free_pages;
 pub(crate) use nodes::{PackedNode, PackedNodes, SmallNode, WideNode};
 #[cfg(feature = "candle")]
 pub(crate) use product::{Right, product};

@@ -254,7 +254,13 @@ impl<'a> Tensor<'a> {
         match self {
             Self::CsrF32(_) | Self::CsrF64(_) => self.as_view(),
             dense => {
-                each!(dense, a => Element::wrap(a.view().insert_axis(ndarray::Axis(0)).into()), _c => unreachable!("sparse rows are matched above"))
+                each!(dense, a => {
+                    // The common rank has a shorter way than any rank.
+                    Element::wrap(match a.view().into_dimensionality::<ndarray::Ix1>() {
+                        Ok(row) => row.insert_axis(ndarray::Axis(0)).into_dyn().into(),
+                        Err(_) => a.view().insert_axis(ndarray::Axis(0)).into(),
+                    })
+                }, _c => unreachable!("sparse rows are matched above"))
             }
         }
     }
@@ -272,7 +278,15 @@ impl<'a> Tensor<'a> {
                 .expected("1 along axis 0")
                 .actual(shape_text(self.shape())));
         }
-        Ok(each!(self, a => Element::wrap(a.index_axis_move(ndarray::Axis(0), 0)), c => c.into()))
+        Ok(each!(self, a => {
+            let first = ndarray::Axis(0);
+            Element::wrap(if a.ndim() == 2 {
+                let matrix = a.into_dimensionality::<ndarray::Ix2>().expect("the array has two axes");
+                matrix.index_axis_move(first, 0).into_dyn()
+            } else {
+                a.index_axis_move(first, 0)
+            })
+        }, c => c.into()))
     }
 
     fn into_owned_dense(self) -> Tensor<'static> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::analyze::{self, Analysis, Batching, Output};
 use super::compile::{self, Context};
 use super::op::{Arg, Scratch};
-use super::pool::Pool;
+use super::pool::{Pool, Threads};
 use super::program::{Program, Slots};
 use super::rewrite;
 use super::value::{Shape, Value, typed};
@@ -96,7 +96,7 @@ fn lone_step(program: &Program, signature: &Signature, limits: &Limits) -> Optio
         return None;
     }
     let mut one = blank(signature.outputs(), None).ok()?;
-    with_scratch(*limits, |cx| step.op.fill(&vec![0.0; k], 1, &mut one, cx))?.ok()?;
+    with_scratch(*limits, Threads::default(), |cx| step.op.fill(&vec![0.0; k], 1, &mut one, cx))?.ok()?;
     Some(one)
 }
 
@@ -196,14 +196,22 @@ thread_local! {
 }
 
 /// Runs `f` with the buffers of this thread, or with fresh ones when they are in use further up the stack.
-fn with_scratch<R>(limits: Limits, f: impl FnOnce(&mut Scratch) -> R) -> R {
+fn with_scratch<R>(limits: Limits, threads: Threads, f: impl FnOnce(&mut Scratch) -> R) -> R {
     SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
         Ok(mut scratch) => {
             scratch.limits = limits;
+            scratch.threads = threads;
             scratch.depth = 0;
+            let answer = f(&mut scratch);
+            // Not kept: a thread that ends would wait for them.
+            scratch.threads = Threads::default();
+            answer
+        }
+        Err(_) => {
+            let mut scratch = Scratch::new(limits);
+            scratch.threads = threads;
             f(&mut scratch)
         }
-        Err(_) => f(&mut Scratch::new(limits)),
     })
 }
 
@@ -258,8 +266,14 @@ impl NativeModel {
     }
 
     /// The outputs of the rows `range`, a block at a time.
-    fn run_blocks(&self, values: &[Value<'_>], range: Range<usize>, block: usize) -> Result<Vec<Value<'static>>> {
-        with_scratch(self.limits, |cx| {
+    fn run_blocks(
+        &self,
+        values: &[Value<'_>],
+        range: Range<usize>,
+        block: usize,
+        threads: Threads,
+    ) -> Result<Vec<Value<'static>>> {
+        with_scratch(self.limits, threads, |cx| {
             if range.len() <= block {
                 return self.run_rows(values, range, cx);
             }
@@ -277,7 +291,7 @@ impl NativeModel {
     /// The answers of one observation, or of a batch that is one block: the road without anything that few rows need
     /// not pay for.
     fn run_once(&self, inputs: &Tensors<'_>, rows: Rows) -> Result<Tensors<'static>> {
-        with_scratch(self.limits, |cx| {
+        with_scratch(self.limits, self.pool.threads(), |cx| {
             let mut slots = Slots::with_capacity(self.program.slots);
             for (spec, (_, tensor)) in self.analysis.signature.inputs().iter().zip(inputs.iter()) {
                 let one = rows == Rows::One && spec.is_batched();
@@ -295,26 +309,31 @@ impl NativeModel {
             Rows::Batch(m) => blank(self.specs(), Some(m))?,
             _ => one.clone(),
         };
-        with_scratch(self.limits, |cx| step.op.fill(x, rows.count().unwrap_or(1), &mut outputs, cx))
-            .expect("a lone step was seen to fill its outputs")
-            .map_err(|e| e.node(&step.label))?;
+        with_scratch(self.limits, self.pool.threads(), |cx| {
+            step.op.fill(x, rows.count().unwrap_or(1), &mut outputs, cx)
+        })
+        .expect("a lone step was seen to fill its outputs")
+        .map_err(|e| e.node(&step.label))?;
         Ok(outputs)
     }
 
     fn run_batch(&self, values: &[Value<'_>], m: usize) -> Result<Vec<Value<'static>>> {
         match self.analysis.batching {
-            Batching::None => with_scratch(self.limits, |cx| {
+            Batching::None => with_scratch(self.limits, self.pool.threads(), |cx| {
                 let outs = self.program.run(values.iter().map(Value::as_view), cx)?;
                 Ok(self.analysis.outputs.iter().map(|o| pick(&outs[o.index], o).into_static()).collect())
             }),
             Batching::RowByRow => self.run_threads(values, m, 1),
             Batching::Whole if self.analysis.row_independent => self.run_threads(values, m, self.block),
-            Batching::Whole => self.run_blocks(values, 0..m, usize::MAX),
+            Batching::Whole => self.run_blocks(values, 0..m, usize::MAX, self.pool.threads()),
         }
     }
 
     fn run_threads(&self, values: &[Value<'_>], m: usize, block: usize) -> Result<Vec<Value<'static>>> {
-        let mut done = self.pool.split(m, |range| Ok((range.len(), self.run_blocks(values, range, block)?)))?;
+        // Threads that take rows leave none for the steps; with too few rows for that, steps are shared.
+        let threads = if self.pool.splits(m) { Threads::default() } else { self.pool.threads() };
+        let part = |range: Range<usize>| Ok((range.len(), self.run_blocks(values, range, block, threads.clone())?));
+        let mut done = self.pool.split(m, part)?;
         if done.len() == 1 {
             return Ok(done.pop().expect("the list was seen to hold one").1);
         }
@@ -430,7 +449,7 @@ impl Model for NativeModel {
                 },
             )
             .collect::<Result<Vec<_>>>()?;
-        self.name_outputs(self.run_blocks(&values, 0..1, 1)?, Rows::One)
+        self.name_outputs(self.run_blocks(&values, 0..1, 1, self.pool.threads())?, Rows::One)
     }
 
     fn describe(&self) -> Description {

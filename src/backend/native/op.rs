@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use smallvec::SmallVec;
 
+use super::pool::Threads;
 use super::value::{Item, Pools, Shape, Value};
 use crate::tensor::{checked_len, shape_text};
 use crate::{Error, ErrorKind, Limits, Result, Tensors};
@@ -212,6 +213,8 @@ fn absent(i: usize) -> Error {
 pub(crate) struct Scratch {
     pools: Pools,
     pub(crate) limits: Limits,
+    /// The threads that a step may share its work among; none where they have parts of the call already.
+    pub(crate) threads: Threads,
     /// How deep the subgraphs are nested.
     pub(crate) depth: usize,
     /// Whether this is a dry run on made-up values: none may be refused for what it is, and subgraphs keep the shapes

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::analyze::{Analysis, Batching, fitted};
+use super::analyze::{Analysis, Batching, Fit, fitted};
 use crate::{Artifact, Description, Dim, Error, ErrorKind, Model, Result, Signature, Tensor, Tensors};
 
 /// The fewest rows worth a thread of their own.
@@ -43,11 +43,16 @@ impl<E: Engine> Network<E> {
         inputs: &'t Tensors<'_>,
         given: impl Fn(&'t Tensor<'_>, bool) -> Result<Tensor<'t>>,
     ) -> Result<Vec<Tensor<'static>>> {
-        let specs = self.analysis.signature.inputs();
-        let values = (specs.iter().zip(inputs.iter()))
-            .map(|(spec, (_, tensor))| given(tensor, spec.is_batched()))
-            .collect::<Result<Vec<_>>>()?;
-        let outputs = self.engine.run(&values)?;
+        let mut values = (self.analysis.signature.inputs().iter().zip(inputs.iter()))
+            .map(|(spec, (_, tensor))| given(tensor, spec.is_batched()));
+        // A lone input, which most graphs have, costs no allocation.
+        let outputs = match (values.len(), values.next()) {
+            (1, Some(value)) => self.engine.run(&[value?])?,
+            (_, first) => self.engine.run(&first.into_iter().chain(values).collect::<Result<Vec<_>>>()?)?,
+        };
+        if self.analysis.fits.iter().all(|fit| *fit == Fit::AsIs) {
+            return Ok(outputs);
+        }
         outputs.into_iter().zip(&self.analysis.fits).map(|(v, f)| fitted(v, *f)).collect()
     }
 

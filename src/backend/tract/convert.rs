@@ -1,9 +1,8 @@
 //! Tensors of the interface to tract's and back.
 
 use tract_onnx::prelude as tract;
-use tract_onnx::prelude::{Datum, DatumType, IntoTensor, TractError, TractResult};
+use tract_onnx::prelude::{Datum, DatumType, TractError};
 
-use super::contain::contained;
 use crate::{DType, Element, Error, ErrorKind, Result, Tensor};
 
 /// tract's type for ours.
@@ -67,35 +66,36 @@ pub(super) fn to_tract(tensor: &Tensor<'_>) -> Result<tract::TValue> {
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for types that we do not carry.
-pub(super) fn from_tract(value: tract::TValue) -> Result<Tensor<'static>> {
-    fn taken<T: Element + Datum>(value: &tract::Tensor) -> TractResult<Tensor<'static>> {
-        Ok(Tensor::from_vec(value.shape(), value.try_as_plain_ram()?.as_slice::<T>()?.to_vec())?)
+pub(super) fn from_tract(value: &tract::Tensor) -> Result<Tensor<'static>> {
+    fn told(error: TractError) -> Error {
+        Error::new(ErrorKind::Unsupported, format!("tract could not give an output back: {error}"))
     }
-    contained(ErrorKind::Unsupported, "giving an output back", || {
-        let mut value = value.into_tensor();
-        // Sizes are computed as expressions inside tract, and quantised tensors carry their scale in the type.
-        let plain = match value.datum_type() {
-            DatumType::TDim => i64::datum_type(),
-            other => other.unquantized(),
-        };
-        if plain != value.datum_type() {
-            value = value.cast_to_dt(plain)?.into_owned();
-        }
-        match plain {
-            DatumType::Bool => taken::<bool>(&value),
-            DatumType::U8 => taken::<u8>(&value),
-            DatumType::U16 => taken::<u16>(&value),
-            DatumType::U32 => taken::<u32>(&value),
-            DatumType::U64 => taken::<u64>(&value),
-            DatumType::I8 => taken::<i8>(&value),
-            DatumType::I16 => taken::<i16>(&value),
-            DatumType::I32 => taken::<i32>(&value),
-            DatumType::I64 => taken::<i64>(&value),
-            DatumType::F16 => taken::<half::f16>(&value),
-            DatumType::F32 => taken::<f32>(&value),
-            DatumType::F64 => taken::<f64>(&value),
-            DatumType::String => taken::<String>(&value),
-            other => Err(TractError::msg(format!("outputs of type {other:?} are not carried"))),
-        }
-    })
+    fn copied<T: Element + Datum>(value: &tract::Tensor) -> Result<Tensor<'static>> {
+        let elements = value.try_as_plain_ram().map_err(told)?.as_slice::<T>().map_err(told)?;
+        Tensor::from_vec(value.shape(), elements.to_vec())
+    }
+    // Sizes are computed as expressions inside tract, and quantised tensors carry their scale in the type.
+    let plain = match value.datum_type() {
+        DatumType::TDim => i64::datum_type(),
+        other => other.unquantized(),
+    };
+    if plain != value.datum_type() {
+        return from_tract(&*value.cast_to_dt(plain).map_err(told)?);
+    }
+    match plain {
+        DatumType::Bool => copied::<bool>(value),
+        DatumType::U8 => copied::<u8>(value),
+        DatumType::U16 => copied::<u16>(value),
+        DatumType::U32 => copied::<u32>(value),
+        DatumType::U64 => copied::<u64>(value),
+        DatumType::I8 => copied::<i8>(value),
+        DatumType::I16 => copied::<i16>(value),
+        DatumType::I32 => copied::<i32>(value),
+        DatumType::I64 => copied::<i64>(value),
+        DatumType::F16 => copied::<half::f16>(value),
+        DatumType::F32 => copied::<f32>(value),
+        DatumType::F64 => copied::<f64>(value),
+        DatumType::String => copied::<String>(value),
+        other => Err(Error::new(ErrorKind::Unsupported, format!("outputs of type {other:?} are not carried"))),
+    }
 }

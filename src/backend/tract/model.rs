@@ -12,7 +12,7 @@ use crate::backend::network::analyze::{self, Analysis, Batching};
 use crate::backend::network::{Engine, Network};
 use crate::backend::{file, inline};
 use crate::load::Source;
-use crate::{Checked, Description, Error, ErrorKind, Limits, Loader, Model, Result, Tensor};
+use crate::{Checked, Description, Error, ErrorKind, Limits, Loader, Model, Result, Tensor, kernel};
 
 /// What runs the graph, with its version.
 const ENGINE: &str = "tract 0.23.9";
@@ -41,7 +41,9 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
         .collect::<Result<Vec<_>>>()?;
     description.parameters = prepared.parameters;
     description.bytes = prepared.weight_bytes;
-    let mut plans = Plans::parse(&prepared.proto.encode_to_vec(), types, prepared.weight_bytes, limits)?;
+    // Each thread may get a part of a batch that is a row longer than the others.
+    let least_kept = if loader.threads > 1 { 2 } else { 1 };
+    let mut plans = Plans::parse(&prepared.proto.encode_to_vec(), types, prepared.weight_bytes, least_kept, limits)?;
     drop(prepared.proto);
     let mut analysis = analyzed(&mut plans, inputs, &names, &prepared.sizes, limits)?;
     description.row_independent = match analysis.batching {
@@ -50,6 +52,9 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
         Batching::None => false,
     };
     plans.settle();
+    if plans.is_large() {
+        kernel::release_free_pages();
+    }
     description.engine = format!(
         "{ENGINE}, compiled {}",
         if plans.is_general() { "once for all shapes" } else { "per shape of the inputs" }
@@ -85,23 +90,40 @@ fn analyzed(
     if !open.iter().any(Declared::is_batched) {
         open.iter_mut().for_each(|d| d.widen(true));
     }
-    plans.generalize(&open.iter().map(|d| d.dims.as_slice()).collect::<Vec<_>>());
-    if plans.is_general() {
-        // What tract makes of open sizes is believed only where it gives what the sizes themselves give.
-        if let Ok(found) = analyze(plans, inputs.clone())
-            && generally_right(plans, &found.probe).unwrap_or(false)
-        {
-            return Ok(found);
-        }
-        plans.specialize();
+    if !plans.is_large() {
+        return analyze(plans, inputs);
     }
-    analyze(plans, inputs)
+    let refused = match plans.generalize(&open.iter().map(|d| d.dims.as_slice()).collect::<Vec<_>>()) {
+        Ok(()) => {
+            // What tract makes of open sizes is believed only where it gives what the sizes themselves give.
+            let found = analyze(plans, inputs.clone());
+            match found.and_then(|found| Ok((generally_right(plans, &found.probe)?, found))) {
+                Ok((true, found)) => return Ok(found),
+                Ok((false, _)) => "its answers were not those of the form for the sizes themselves".to_owned(),
+                Err(error) => told(&error),
+            }
+        }
+        Err(error) => told(&error),
+    };
+    plans.specialize();
+    let mut found = analyze(plans, inputs)?;
+    found.notes.push(format!("tract has no form for all shapes: {refused}"));
+    Ok(found)
+}
+
+/// What an error comes from.
+fn told(error: &Error) -> String {
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(below) = deepest.source() {
+        deepest = below;
+    }
+    deepest.to_string()
 }
 
 /// Whether the plan for all shapes answers as the one for the shapes of `probe`.
 fn generally_right(plans: &Plans, probe: &[Tensor<'_>]) -> Result<bool> {
     let values = probe.iter().map(convert::to_tract).collect::<Result<TVec<TValue>>>()?;
-    let alone = plans.run_alone(values)?.into_iter().map(convert::from_tract).collect::<Result<Vec<_>>>()?;
+    let alone = plans.run_alone(values)?;
     let all = Engine::run(plans, probe)?;
     Ok(alone.len() == all.len() && alone.iter().zip(&all).all(|(a, b)| analyze::close(a, b)))
 }
@@ -121,6 +143,6 @@ fn rows_independent(plans: &Plans, analysis: &Analysis) -> bool {
 impl Engine for Plans {
     fn run(&self, inputs: &[Tensor<'_>]) -> Result<Vec<Tensor<'static>>> {
         let values = inputs.iter().map(convert::to_tract).collect::<Result<TVec<TValue>>>()?;
-        self.run(values)?.into_iter().map(convert::from_tract).collect()
+        self.run(values)
     }
 }

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tract_onnx::prelude::*;
 
 use super::contain::contained;
-use super::recurrent;
-use crate::{Dim, Error, ErrorKind, Limits, Result};
+use super::{convert, recurrent};
+use crate::{Dim, Error, ErrorKind, Limits, Result, Tensor};
 
 /// From this many bytes of weights on, one plan for all shapes is tried.
 const LARGE_BYTES: u64 = 4 << 20;
@@ -27,6 +27,10 @@ const IDLE_STATES: usize = 16;
 /// A graph compiled for one combination of input shapes.
 struct Plan {
     plan: Arc<TypedSimplePlan>,
+    /// The nodes of the inputs.
+    sources: TVec<usize>,
+    /// Whether every size of the inputs is known.
+    is_exact: bool,
     /// States of finished runs; making one costs an allocation per node. Empty where a run is not repeatable.
     idle: Mutex<Vec<TypedSimpleState>>,
     repeatable: bool,
@@ -37,23 +41,42 @@ impl Plan {
         recurrent::begin_anew(&mut typed);
         let plan = typed.into_optimized()?.into_runnable()?;
         let repeatable = recurrent::is_repeatable(plan.model());
-        Ok(Self { plan, idle: Mutex::default(), repeatable })
+        let outlets = plan.model().input_outlets()?;
+        let sources = outlets.iter().map(|outlet| outlet.node).collect();
+        let mut is_exact = true;
+        for outlet in outlets {
+            is_exact &= plan.model().outlet_fact(*outlet)?.shape.is_concrete();
+        }
+        Ok(Self { plan, sources, is_exact, idle: Mutex::default(), repeatable })
     }
 
-    fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    /// The outputs for `inputs`, which have the types and the ranks of the plan, and the sizes where it is exact.
+    fn run(&self, inputs: TVec<TValue>) -> TractResult<Result<Vec<Tensor<'static>>>> {
         let state = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let used = state.is_some();
         let mut state = match state {
             Some(state) => state,
             None => self.plan.spawn()?,
         };
-        let outputs = state.run(inputs)?;
+        let outputs = if used && self.is_exact {
+            // What tract does for inputs of any size, without holding them against the plan a second time.
+            for (source, input) in self.sources.iter().zip(inputs) {
+                state.set_value(*source, input)?;
+            }
+            state.exec()?;
+            let outputs = state.outputs()?;
+            state.reset_turn()?;
+            outputs
+        } else {
+            state.run(inputs)?
+        };
         if self.repeatable {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             if idle.len() < IDLE_STATES {
                 idle.push(state);
             }
         }
-        Ok(outputs)
+        Ok(outputs.iter().map(|value| convert::from_tract(value)).collect())
     }
 }
 
@@ -110,7 +133,14 @@ impl fmt::Debug for Plans {
 
 impl Plans {
     /// Parses the bytes of a prepared file whose inputs have the element types `types`.
-    pub(super) fn parse(bytes: &[u8], types: Vec<DatumType>, weight_bytes: u64, limits: &Limits) -> Result<Self> {
+    /// Where weights are large, plans for at least `least_kept` shapes are kept.
+    pub(super) fn parse(
+        bytes: &[u8],
+        types: Vec<DatumType>,
+        weight_bytes: u64,
+        least_kept: u64,
+        limits: &Limits,
+    ) -> Result<Self> {
         let parsed = contained(ErrorKind::Unsupported, "reading the graph", || {
             let onnx = tract_onnx::onnx().with_ignore_value_info(true);
             let proto = onnx.proto_model_for_read(&mut &*bytes)?;
@@ -124,7 +154,7 @@ impl Plans {
         if parsed.model.inputs.len() != types.len() {
             return Err(Error::new(ErrorKind::Backend, "tract sees another number of inputs than the file declares"));
         }
-        let most_kept = (KEPT_BYTES / weight_bytes.max(1)).clamp(1, MOST_KEPT) as usize;
+        let most_kept = (KEPT_BYTES / weight_bytes.max(1)).clamp(least_kept, MOST_KEPT) as usize;
         Ok(Self {
             graph: Some(parsed.model),
             types,
@@ -139,9 +169,14 @@ impl Plans {
     /// Makes one plan for all shapes of a graph with large weights, where tract can; `dims` are those of the inputs.
     ///
     /// Its answers are to be compared with those of [`run_alone`](Self::run_alone) before they are relied on.
-    pub(super) fn generalize(&mut self, dims: &[&[Dim]]) {
-        let Some(graph) = self.graph.as_ref().filter(|_| self.large) else { return };
-        let made = contained(ErrorKind::Unsupported, "compiling the graph for all shapes", || {
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn generalize(&mut self, dims: &[&[Dim]]) -> Result<()> {
+        let Some(graph) = self.graph.as_ref().filter(|_| self.large) else {
+            return Err(Error::new(ErrorKind::Unsupported, "the weights are small"));
+        };
+        let plan = contained(ErrorKind::Unsupported, "compiling the graph for all shapes", || {
             let mut graph = graph.clone();
             let mut named: HashMap<String, Symbol> = HashMap::new();
             for (i, (dims, dtype)) in dims.iter().zip(&self.types).enumerate() {
@@ -169,8 +204,14 @@ impl Plans {
                 return Err(TractError::msg("every size is known"));
             }
             Plan::compile(graph.into_typed()?)
-        });
-        self.general = made.ok().map(|plan| General { plan, checked: Mutex::default() });
+        })?;
+        self.general = Some(General { plan, checked: Mutex::default() });
+        Ok(())
+    }
+
+    /// Whether one plan for all shapes is worth trying.
+    pub(super) fn is_large(&self) -> bool {
+        self.large
     }
 
     /// Whether one plan serves all shapes.
@@ -232,7 +273,7 @@ impl Plans {
     }
 
     /// Runs the plan for all shapes.
-    fn run_general(&self, general: &General, inputs: TVec<TValue>) -> Result<TVec<TValue>> {
+    fn run_general(&self, general: &General, inputs: TVec<TValue>) -> Result<Vec<Tensor<'static>>> {
         let shapes: TVec<&[usize]> = inputs.iter().map(|t| t.shape()).collect();
         let known = |checked: &Mutex<Vec<Vec<usize>>>| {
             checked.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|key| is_key(key, &shapes))
@@ -256,7 +297,7 @@ impl Plans {
             checked.push(shapes.concat());
         }
         drop(shapes);
-        contained(ErrorKind::Backend, "running the graph", || general.plan.run(inputs))
+        contained(ErrorKind::Backend, "running the graph", || general.plan.run(inputs))?
     }
 
     fn compile(&self, shapes: &[&[usize]]) -> Result<Plan> {
@@ -285,7 +326,7 @@ impl Plans {
     /// # Errors
     /// [`ErrorKind::Backend`] when tract fails or panics, [`ErrorKind::Unsupported`] when it can't compile the graph
     /// for these shapes, [`ErrorKind::LimitExceeded`] when a tensor in between would be too large.
-    pub(super) fn run(&self, inputs: TVec<TValue>) -> Result<TVec<TValue>> {
+    pub(super) fn run(&self, inputs: TVec<TValue>) -> Result<Vec<Tensor<'static>>> {
         match &self.general {
             Some(general) => self.run_general(general, inputs),
             None => self.run_alone(inputs),
@@ -296,12 +337,12 @@ impl Plans {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub(super) fn run_alone(&self, inputs: TVec<TValue>) -> Result<TVec<TValue>> {
+    pub(super) fn run_alone(&self, inputs: TVec<TValue>) -> Result<Vec<Tensor<'static>>> {
         let shapes: TVec<&[usize]> = inputs.iter().map(|t| t.shape()).collect();
         let slot = self.slot(&shapes);
         let plan = slot.get_or_make(|| self.compile(&shapes))?;
         drop(shapes);
-        contained(ErrorKind::Backend, "running the graph", || plan.run(inputs))
+        contained(ErrorKind::Backend, "running the graph", || plan.run(inputs))?
     }
 }
 

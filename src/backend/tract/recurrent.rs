@@ -6,6 +6,7 @@
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::EvalContext;
+use tract_onnx::tract_core::ops::gru_seq::GruSeq;
 use tract_onnx::tract_core::ops::logic::IfThenElse;
 use tract_onnx::tract_core::ops::scan::{OptScan, Scan};
 
@@ -15,6 +16,8 @@ pub(super) fn begin_anew(model: &mut TypedModel) {
         if let Some(scan) = node.op_as_mut::<Scan>() {
             scan.reset_every_turn = true;
             begin_anew(&mut scan.body);
+        } else if let Some(gru) = node.op_as_mut::<GruSeq>() {
+            gru.reset_every_turn = true;
         } else if let Some(choice) = node.op_as_mut::<IfThenElse>() {
             begin_anew(&mut choice.then_body);
             begin_anew(&mut choice.else_body);
@@ -24,8 +27,9 @@ pub(super) fn begin_anew(model: &mut TypedModel) {
 
 /// Whether a run of `model`, compiled, leaves nothing behind that the next one would see.
 pub(super) fn is_repeatable(model: &TypedModel) -> bool {
-    model.nodes.iter().all(|node| match node.op_as::<OptScan>() {
-        Some(scan) => scan.reset_every_turn && is_repeatable(scan.plan.model()),
-        None => matches!(node.op().state(&EvalContext::out_of_plan()), Ok(None)),
+    model.nodes.iter().all(|node| match (node.op_as::<OptScan>(), node.op_as::<GruSeq>()) {
+        (Some(scan), _) => scan.reset_every_turn && is_repeatable(scan.plan.model()),
+        (None, Some(gru)) => gru.reset_every_turn,
+        (None, None) => matches!(node.op().state(&EvalContext::out_of_plan()), Ok(None)),
     })
 }

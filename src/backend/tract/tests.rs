@@ -195,6 +195,59 @@ fn large_weights_are_compiled_once_for_all_shapes() {
     assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{error:?}");
 }
 
+/// `table[x] + x[rows, places]`, the second as PyTorch writes it: picked from x made flat.
+#[test]
+fn entries_picked_from_open_sizes_leave_one_plan() {
+    let whole = |name: &str, dims: &[usize], values: Vec<i64>| dense_tensor(name, dims, values).unwrap();
+    let (words, width) = (1024, 1100);
+    let table: Vec<f32> = (0..words * width).map(|i| (i % 1013) as f32).collect();
+    let table = f32_tensor("table", &[words, width], table).unwrap();
+    let opened = |columns: &str, step: &str| {
+        let nodes = vec![
+            plain("Shape", &["x"], "shape", vec![]),
+            plain("Gather", &["shape", "zero"], "n", vec![]),
+            plain("Gather", &["shape", "one"], "s", vec![]),
+            plain("Range", &["zero", "n", "one"], "rows", vec![]),
+            plain("Unsqueeze", &["rows", "last"], "rows1", vec![]),
+            plain("Range", &["zero", columns, "one"], "places", vec![]),
+            plain("Unsqueeze", &["places", "first"], "places1", vec![]),
+            plain("Mul", &["rows1", step], "starts", vec![]),
+            plain("Add", &["places1", "starts"], "at", vec![]),
+            plain("Flatten", &["x"], "flat", vec![int("axis", 2)]),
+            plain("Gather", &["flat", "at"], "picked", vec![]),
+            plain("Gather", &["table", "x"], "looked_up", vec![]),
+            plain("Cast", &["picked"], "added", vec![int("to", dt::FLOAT.into())]),
+            plain("Add", &["looked_up", "added"], "y", vec![]),
+        ];
+        let tensors = vec![
+            table.clone(),
+            whole("zero", &[], vec![0]),
+            whole("one", &[], vec![1]),
+            whole("two", &[], vec![2]),
+            whole("last", &[1], vec![1]),
+            whole("first", &[1], vec![0]),
+        ];
+        let x = vec![value_info("x", dt::INT64, &[D::Symbolic("n"), D::Symbolic("s")])];
+        open(built(x, nodes, tensors, &["y"]), 17)
+    };
+    let model = opened("s", "s").unwrap();
+    assert!(model.describe().engine.contains("once for all shapes"), "{:?}", model.describe());
+    assert!(model.describe().row_independent);
+    for (m, s) in [(1, 3), (4, 7), (2, 1)] {
+        let x = Array2::from_shape_fn((m, s), |(i, j)| (17 * i + j) as i64);
+        let y = model.predict_array(x.clone()).unwrap();
+        let y = y.get::<f32>("y").unwrap();
+        assert_eq!(y.shape(), [m, s, width]);
+        for ((i, j), word) in x.indexed_iter() {
+            assert_eq!(y[[i, j, 5]], ((*word as usize * width + 5) % 1013) as f32 + *word as f32);
+        }
+    }
+    // With another step, the entries are no whole row.
+    let other = opened("s", "two").unwrap().describe();
+    assert!(other.engine.contains("per shape"), "{other:?}");
+    assert!(other.notes.iter().any(|note| note.contains("square of symbols")), "{other:?}");
+}
+
 #[test]
 fn numbers_of_many_types_go_in_and_out() {
     let n = D::Symbolic("n");

@@ -9,10 +9,12 @@ mod blocks;
 mod embed;
 mod linear;
 mod lstm;
+mod moves;
+mod pick;
 mod qdq;
 mod site;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use site::{Site, Surroundings};
 
@@ -25,7 +27,7 @@ type Rule = fn(&mut Site<'_>) -> Result<()>;
 
 /// The rules of every module, by domain and operator.
 const RULES: &[&[(&str, &str, Rule)]] =
-    &[attention::RULES, blocks::RULES, embed::RULES, linear::RULES, lstm::RULES, qdq::RULES];
+    &[attention::RULES, blocks::RULES, embed::RULES, linear::RULES, lstm::RULES, pick::RULES, qdq::RULES];
 
 /// Rewrites the nodes of `graph` and of its subgraphs; gives the operators that were rewritten, each once.
 ///
@@ -38,9 +40,27 @@ pub(super) fn rewrite(
     inputs: &HashMap<String, usize>,
     limits: &Limits,
 ) -> Result<Vec<String>> {
+    moves::move_quantized(graph);
     let mut whole = Whole { opset, inputs, limits, serial: 0, rewritten: Vec::new() };
     whole.rewrite(graph)?;
+    drop_unneeded(graph);
     Ok(whole.rewritten)
+}
+
+/// Leaves out the nodes that no output needs; every node stands behind those it needs.
+fn drop_unneeded(graph: &mut GraphProto) {
+    let mut needed: HashSet<String> = graph.output.iter().filter_map(|o| o.name.clone()).collect();
+    let mut kept = Vec::with_capacity(graph.node.len());
+    for node in std::mem::take(&mut graph.node).into_iter().rev() {
+        if node.output.iter().any(|output| needed.contains(output)) {
+            let mut names = Vec::new();
+            used_names(&node, &mut names);
+            needed.extend(names.into_iter().map(str::to_owned));
+            kept.push(node);
+        }
+    }
+    kept.reverse();
+    graph.node = kept;
 }
 
 fn rule_for(node: &NodeProto) -> Option<&'static (&'static str, &'static str, Rule)> {

@@ -3,9 +3,9 @@
 //! tract has both for 8-bit numbers with constant parameters. Numbers of 16 bits and computed parameters are written
 //! out: (x - zero) * scale, and round(x / scale) + zero brought into the range.
 //!
-//! So is, in part, the dequantisation of activations where one operator of one value follows. What stands alone between
-//! its two operators tract (0.23.9) replaces by a table of 256 answers where it keeps axes apart, and takes a softmax
-//! for such an operator: wrong answers without an error. A product in between keeps it from that.
+//! So is, in part, the dequantisation of some activations. What stands alone between its two operators tract (0.23.9)
+//! replaces by a table of 256 answers where it keeps axes apart, and takes a softmax for such an operator: wrong answers
+//! without an error. A product in between keeps it from that. Where each number is taken alone the table is right.
 
 use super::Rule;
 use super::blocks::{self, Spread, numbers};
@@ -33,7 +33,8 @@ fn dequantize(site: &mut Site<'_>) -> Result<()> {
     if block != 0 {
         return Err(site.unsupported("the backend `tract` takes quantisation by blocks for constants only"));
     }
-    if !zero.is_empty() && plain(site, scale, zero, QUANTIZED) && site.is_joined() {
+    let wrong = || site.is_tabled_wrongly(|other| zero_type(site, other) == zero_type(site, zero));
+    if !zero.is_empty() && plain(site, scale, zero, QUANTIZED) && !wrong() {
         site.last("DequantizeLinear", &[x, scale, zero], vec![builder::int("axis", axis)]);
         return Ok(());
     }

@@ -47,6 +47,27 @@ impl Surroundings<'_> {
     }
 }
 
+/// Operators that take each number alone.
+const ALONE: &[&str] = &[
+    "Abs",
+    "Clip",
+    "Elu",
+    "Erf",
+    "Exp",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "Log",
+    "Neg",
+    "Relu",
+    "Selu",
+    "Sigmoid",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Tanh",
+];
+
 /// A node to be rewritten, and what it is rewritten into so far.
 pub(super) struct Site<'g> {
     node: &'g NodeProto,
@@ -123,17 +144,62 @@ impl<'g> Site<'g> {
         self.constant(name).map(|t| t.dims.len()).or_else(|| self.around.rank(name))
     }
 
-    /// Whether whatever takes the first output is a product, or brings it together with another value.
-    pub(super) fn is_joined(&self) -> bool {
-        let Some(output) = self.node.output.first() else { return false };
-        let mut takers = self.around.consumers.get(output.as_str()).into_iter().flatten();
-        takers.all(|taker| match taker.operator() {
-            "Conv" | "ConvTranspose" | "Gemm" | "MatMul" => true,
-            "Add" | "Sub" | "Mul" | "Div" | "Concat" => {
-                taker.input.iter().any(|other| other != output && self.constant(other).is_none())
+    /// The node that gives `value`, where it is the standard operator `operator`.
+    pub(super) fn producer(&self, value: &str, operator: &str) -> Option<&'g NodeProto> {
+        let node = self.around.producers.get(value)?;
+        (node.operator() == operator && node.operator_domain().is_empty()).then_some(*node)
+    }
+
+    /// The constant called `name`, where it is one integer.
+    pub(super) fn integer(&self, name: &str) -> Option<i64> {
+        match self.values(name).ok()?.data {
+            TensorData::I64(numbers) => <[i64; 1]>::try_from(numbers).ok().map(|[number]| number),
+            _ => None,
+        }
+    }
+
+    /// The axes that an `Unsqueeze` puts in.
+    pub(super) fn axes(&self, unsqueeze: &NodeProto) -> Option<Vec<i64>> {
+        if let Some(name) = unsqueeze.input.get(1) {
+            return match self.values(name).ok()?.data {
+                TensorData::I64(axes) => Some(axes),
+                _ => None,
+            };
+        }
+        unsqueeze.find_attribute("axes").map(|a| a.ints.clone())
+    }
+
+    /// Whether the first output, dequantised, may reach the next quantisation on a way on which tract would make a table
+    /// of what lies between, wrongly. `is_same` tells whether the zero point called so has the type of this node's.
+    pub(super) fn is_tabled_wrongly(&self, is_same: impl Fn(&str) -> bool) -> bool {
+        let Some(mut value) = self.node.output.first() else { return false };
+        for _ in 0..Surroundings::DEEPEST {
+            let takers = self.around.consumers.get(value.as_str()).map_or(&[][..], Vec::as_slice);
+            let [taker] = takers else {
+                // tract goes on where there is one; several of one operator may become one.
+                return !takers.is_empty() && takers.iter().all(|t| t.operator() == takers[0].operator());
+            };
+            let others = || taker.input.iter().filter(|other| *other != value);
+            match taker.operator() {
+                _ if !taker.operator_domain().is_empty() => return true,
+                "QuantizeLinear" => return !taker.input.get(2).is_some_and(|zero| is_same(zero)),
+                "Conv" | "ConvTranspose" | "Gemm" | "MatMul" => return false,
+                "Add" | "Sub" | "Mul" | "Div" | "Concat" => {
+                    if others().any(|other| self.constant(other).is_none()) {
+                        return false;
+                    }
+                    // With a neutral constant it goes, so that the next one counts.
+                    if others().next().is_none() || taker.operator() == "Concat" {
+                        return true;
+                    }
+                }
+                operator if ALONE.contains(&operator) => {}
+                _ => return true,
             }
-            _ => false,
-        })
+            let Some(next) = taker.output.first() else { return true };
+            value = next;
+        }
+        true
     }
 
     /// An attribute that is an integer.

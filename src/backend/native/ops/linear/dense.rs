@@ -5,6 +5,7 @@ use std::any::Any;
 use smallvec::smallvec;
 
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
+use crate::backend::native::pool::Share;
 use crate::backend::native::value::{Item, Shape, Value};
 use crate::kernel::{Packed, Real};
 use crate::tensor::shape_text;
@@ -65,7 +66,11 @@ impl<T: Real + Item> Dense<T> {
     /// Writes the answers for the rows of `x`, (m, k) -> (m, n), into `out`.
     pub(super) fn write(&self, x: &[T], m: usize, out: &mut [T], cx: &mut Scratch) {
         if self.offset.is_empty() {
-            self.packed.multiply_into(x, m, out);
+            let (k, n) = (self.k(), self.n());
+            cx.threads.rows(&mut out[..m * n], n, Share::product(k, n), |from, out| {
+                let rows = out.len() / n.max(1);
+                self.packed.multiply_into(&x[from * k..(from + rows) * k], rows, out);
+            });
         } else {
             let mut centred = cx.buffer::<T>(x.len());
             for row in x.chunks_exact(self.k()) {

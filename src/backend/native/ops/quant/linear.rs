@@ -7,6 +7,7 @@ use super::weights::{matrix, panels, small, spread};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
+use crate::backend::native::pool::Share;
 use crate::backend::native::value::{Data, Shape, Value};
 use crate::kernel::bytes::{ByteMatrix, Bytes, NR, ToBytes, ToFloats, ToSums, range};
 use crate::kernel::{Isa, Left};
@@ -155,27 +156,38 @@ impl Op for Linear {
         let (m, count) = (len / k, cx.check_shape(&shape)?);
         let mut scales = cx.buffer::<f32>(1);
         let bytes = self.rows(args, cx, &mut scales)?;
-        let left = Left::rows(m, k);
+        // Multiplications of bytes take half the time of others. Where a row begins must fit 32 bits.
+        let cost = if u32::try_from(len).is_ok() { k * n / 2 } else { 0 };
+        let share = Share { cost, ..Share::product(k, n) };
+        let part = |from: usize, out: usize| (out / n.max(1), [(from * k) as u32]);
         let answer = match &self.output {
             Output::Sums => {
                 let mut out = cx.buffer::<i32>(count);
                 out.resize(count, 0);
-                self.matrix.multiply(&bytes, left, &mut ToSums { n, out: &mut out });
+                self.matrix.multiply(&bytes, Left::rows(m, k), &mut ToSums { n, out: &mut out });
                 Value::new(shape, out)
             }
             Output::Floats { bias, relu } => {
                 let mut out = cx.buffer::<f32>(count);
                 out.resize(count, 0.0);
-                let (rows, columns) = (&*scales, &*self.columns);
-                let finish = &mut ToFloats { n, rows, columns, bias, relu: *relu, out: &mut out };
-                self.matrix.multiply(&bytes, left, finish);
+                let columns = &*self.columns;
+                cx.threads.rows(&mut out, n, share, |from, out| {
+                    let (m, pieces) = part(from, out.len());
+                    let left = Left { pieces: &pieces, ..Left::rows(m, k) };
+                    let rows = if scales.len() == 1 { &*scales } else { &scales[from..from + m] };
+                    self.matrix.multiply(&bytes, left, &mut ToFloats { n, rows, columns, bias, relu: *relu, out });
+                });
                 Value::new(shape, out)
             }
             Output::Bytes { bias, factors, bounds, zero, signed } => {
                 let mut out = cx.buffer::<u8>(count);
                 out.resize(count, 0);
-                let finish = &mut ToBytes { n, bias, factors, bounds: *bounds, zero: *zero, out: &mut out };
-                self.matrix.multiply(&bytes, left, finish);
+                cx.threads.rows(&mut out, n, share, |from, out| {
+                    let (m, pieces) = part(from, out.len());
+                    let left = Left { pieces: &pieces, ..Left::rows(m, k) };
+                    let finish = &mut ToBytes { n, bias, factors, bounds: *bounds, zero: *zero, out };
+                    self.matrix.multiply(&bytes, left, finish);
+                });
                 bytes_value(shape, out, *signed, cx)
             }
         };

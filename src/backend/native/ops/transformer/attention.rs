@@ -5,6 +5,7 @@ use smallvec::smallvec;
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
+use crate::backend::native::pool::Share;
 use crate::backend::native::value::{Shape, Value};
 use crate::kernel::{Isa, Left, Packed, Places, scaled_softmax_rows};
 use crate::tensor::shape_text;
@@ -171,39 +172,39 @@ impl Op for Attention {
         }
         let mut out = cx.buffer::<f32>(cx.check_shape(&shape)?);
         out.resize(batches * heads * m * e, 0.0);
-        let mut scores = cx.buffer::<f32>(cx.check_shape(&[m, n])?);
-        scores.resize(m * n, 0.0);
-        let mut answer = cx.buffer::<f32>(m * e);
-        answer.resize(m * e, 0.0);
+        let len = cx.check_shape(&[m, n])?;
         let isa = Isa::best();
-        for (batch, head) in (0..batches).flat_map(|b| (0..heads).map(move |h| (b, h))) {
-            if m * n == 0 {
-                break;
-            }
+        let attend = |batch: usize, head: usize, scores: &mut [f32], out: &mut [f32]| {
             let rows = Left { m, places: Places::Every(q.steps[2]), pieces: &[0] };
-            k.packed(batch, head).multiply_left(isa, &q.items[q.start(batch, head)..], rows, &mut scores);
+            k.packed(batch, head).multiply_left(isa, &q.items[q.start(batch, head)..], rows, scores);
             let scale = match &mask {
                 Some(mask) => {
-                    mask.add(batch, head, &mut scores, n, self.scale);
+                    mask.add(batch, head, scores, n, self.scale);
                     1.0
                 }
                 None => self.scale,
             };
-            scaled_softmax_rows(isa, &mut scores, n, scale);
-            let values = v.packed(batch, head);
-            if self.out_heads_last {
-                values.multiply_left(isa, &scores, Left::rows(m, n), &mut answer);
-                let first = (batch * m * heads + head) * e;
-                for (row, answer) in answer.chunks_exact(e.max(1)).enumerate() {
-                    out[first + row * heads * e..][..e].copy_from_slice(answer);
+            scaled_softmax_rows(isa, scores, n, scale);
+            v.packed(batch, head).multiply_left(isa, scores, Left::rows(m, n), out);
+        };
+        // The answers of a batch stand together in either form.
+        let of_batch = (heads * m * e).max(1);
+        let share = Share { cost: heads * m * n * (k.rows + e), together: 1 };
+        cx.threads.rows(&mut out, of_batch, share, |first, out| {
+            let (mut scores, mut answer) = (vec![0.0; len], vec![0.0; m * e]);
+            for (batch, out) in (first..).zip(out.chunks_exact_mut(of_batch)).filter(|_| len > 0) {
+                for head in 0..heads {
+                    if !self.out_heads_last {
+                        attend(batch, head, &mut scores, &mut out[head * m * e..(head + 1) * m * e]);
+                        continue;
+                    }
+                    attend(batch, head, &mut scores, &mut answer);
+                    for (row, answer) in answer.chunks_exact(e.max(1)).enumerate() {
+                        out[(row * heads + head) * e..][..e].copy_from_slice(answer);
+                    }
                 }
-            } else {
-                let first = (batch * heads + head) * m * e;
-                values.multiply_left(isa, &scores, Left::rows(m, n), &mut out[first..first + m * e]);
             }
-        }
-        cx.recycle_buffer(scores);
-        cx.recycle_buffer(answer);
+        });
         Ok(smallvec![Value::new(shape, out)])
     }
 
