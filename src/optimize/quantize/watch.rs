@@ -13,8 +13,10 @@ use crate::optimize::data::Data;
 use crate::validate::Random;
 use crate::{ErrorKind, Limits, Progress, ProgressMeter, Result, Signature, Tensor, Tensors};
 
-/// The rows that are made up, and the length of their other axes.
-const MADE_UP: [usize; 2] = [16, 32];
+/// The batches that are made up, which bound the memory that they take.
+const BATCHES: u64 = 16;
+/// The rows of one, and the length of their other axes.
+const MADE_UP: [usize; 2] = [4, 32];
 /// Tables with fewer rows than this hold kinds of tokens, the first of which is the common one.
 const LEAST_IDS: usize = 16;
 
@@ -68,7 +70,7 @@ pub(super) fn products(editor: &mut Editor, settings: &Settings) -> Result<Vec<P
 /// What a graph is run on.
 pub(super) enum Rows<'r, 'd> {
     Data(&'r Data<'d>, &'r Signature),
-    MadeUp(Tensors<'static>),
+    MadeUp(Vec<Tensors<'static>>),
 }
 
 impl<'r, 'd> Rows<'r, 'd> {
@@ -76,7 +78,7 @@ impl<'r, 'd> Rows<'r, 'd> {
     pub(super) fn of(data: Option<(&'r Data<'d>, &'r Signature)>, graph: &GraphProto) -> Option<Self> {
         match data {
             Some((data, signature)) => Some(Self::Data(data, signature)),
-            None => made_up(graph).map(Self::MadeUp),
+            None => (0..BATCHES).map(|seed| made_up(graph, seed)).collect::<Option<_>>().map(Self::MadeUp),
         }
     }
 
@@ -99,10 +101,13 @@ impl<'r, 'd> Rows<'r, 'd> {
             Err(e) => return Err(e.within("a look at the activations")),
         };
         match self {
-            Self::MadeUp(inputs) => {
-                // What was made up need not be what the model takes.
-                let Ok(values) = tap.run(inputs) else { return Ok(false) };
-                see(values).map(|_| true)
+            Self::MadeUp(batches) => {
+                for inputs in batches {
+                    // What was made up need not be what the model takes.
+                    let Ok(values) = tap.run(inputs) else { return Ok(false) };
+                    see(values)?;
+                }
+                Ok(true)
             }
             Self::Data(data, signature) => {
                 let mut meter = ProgressMeter::new(progress, "calibrate", "rows", data.rows());
@@ -122,9 +127,9 @@ impl<'r, 'd> Rows<'r, 'd> {
 }
 
 /// Inputs for a graph that takes nothing but whole numbers: any rows of the tables that they choose from, ones elsewhere.
-fn made_up(graph: &GraphProto) -> Option<Tensors<'static>> {
+fn made_up(graph: &GraphProto, seed: u64) -> Option<Tensors<'static>> {
     let constant = |name: &str| graph.initializer.iter().find(|t| t.name.as_deref() == Some(name));
-    let mut random = Random::new(0, 0);
+    let mut random = Random::new(seed, 0);
     let mut made = Tensors::new();
     for declared in &graph.input {
         let name = declared.name.as_deref()?;
