@@ -9,7 +9,7 @@ pub(super) const NR: usize = 16;
 const MR: usize = 4;
 /// A matrix of at least so many rows is multiplied part by part where there are many rows to multiply: parts of so many rows at
 /// most, of which what one panel and one tile hold stays in a first-level cache of 32 KiB.
-const LONG: usize = 320;
+const LONG: usize = 512;
 const PART: usize = 256;
 /// Fewer rows than this lie in a near cache as a whole.
 const MANY: usize = 24;

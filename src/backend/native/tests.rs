@@ -71,3 +71,21 @@ fn steps_share_their_rows_among_threads() {
         }
     }
 }
+
+/// The width of what is looked up says nothing of how many ids there are.
+#[test]
+fn ids_of_an_embedding_have_any_length() {
+    let table: Vec<f32> = (0..10 * 4).map(|i| i as f32).collect();
+    let weights = vec![1.0f32; 4 * 2];
+    let nodes = [node("Gather", "", &["table", "ids"], &["e"], []), node("MatMul", "", &["e", "w"], &["y"], [])];
+    let constants = [dense_tensor("table", &[10, 4], table).unwrap(), dense_tensor("w", &[4, 2], weights).unwrap()];
+    let ids = value_info("ids", data_type::INT64, &[Dim::Symbolic("n"), Dim::Symbolic("s")]);
+    let y = value_info("y", data_type::FLOAT, &[Dim::Unknown, Dim::Unknown, Dim::Fixed(2)]);
+    let bytes = model(8, &[("", 17)], graph("g", [ids], nodes, constants, [y])).encode_to_vec();
+    let model = Loader::new().load_bytes("ids.onnx", bytes).unwrap();
+    assert_eq!(model.signature().inputs()[0].shape_text(), "(m, s)");
+    for s in [1, 4, 7] {
+        let answers = model.predict_array(ndarray::Array2::<i64>::ones((3, s))).unwrap();
+        assert_eq!(answers.get::<f32>("y").unwrap(), ndarray::ArrayD::from_elem(vec![3, s, 2], 22.0f32));
+    }
+}

@@ -45,6 +45,11 @@ impl<'p> Reader<'p> {
             if op.features().is_some() || op.categories().is_some() {
                 return Some(Self { op });
             }
+            // What is looked up by the input, not made of it, has a width of its own.
+            let is_first = matches!(step.args.first(), Some(Arg::Slot { index, .. }) if *index == slot);
+            if !is_first && op.row_map().is_none() {
+                return None;
+            }
             let computed = step.args.iter().filter(|a| matches!(a, Arg::Slot { .. })).count();
             match step.outputs.as_slice() {
                 [Some(next)] if computed == 1 && *next > slot => slot = *next,
