@@ -15,7 +15,7 @@ use crate::onnx::{ExternalData, GraphProto, NodeProto};
 use crate::{Error, ErrorKind, Limits, Result, TreeEngine};
 
 /// A constant that folding makes is at most this large; what is larger is computed at every call instead.
-const MAX_FOLDED_ELEMENTS: usize = 1 << 24;
+pub(super) const MAX_FOLDED_ELEMENTS: usize = 1 << 24;
 
 /// What all graphs of one file share.
 #[derive(Debug)]

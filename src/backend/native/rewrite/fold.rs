@@ -2,25 +2,32 @@
 
 use super::view::View;
 use crate::Limits;
+use crate::backend::native::compile::MAX_FOLDED_ELEMENTS;
 use crate::onnx::node::input;
 use crate::onnx::{DenseTensor, GraphProto, NodeProto, TensorData, TensorProto, builder};
 
-/// Writes `ConstantOfShape` of a constant shape as the floats it gives, so that rules see weights in them.
+/// The most elements that are filled in all: a small file may ask for any number.
+const MOST_FILLED: usize = 1 << 26;
+
+/// Writes `ConstantOfShape` of a constant shape as the floats it gives, so that rules see weights in them. What is too large
+/// for that stays as it is.
 pub(super) fn filled(graph: &mut GraphProto, limits: &Limits) {
     let made: Vec<(usize, NodeProto)> = {
         let view = View::new(graph, limits);
-        (0..graph.node.len()).filter_map(|at| Some((at, constant(&view, at, limits)?))).collect()
+        let mut left = MOST_FILLED;
+        (0..graph.node.len()).filter_map(|at| Some((at, constant(&view, at, limits, &mut left)?))).collect()
     };
     for (at, node) in made {
         graph.node[at] = node;
     }
 }
 
-fn constant(view: &View<'_>, at: usize, limits: &Limits) -> Option<NodeProto> {
+fn constant(view: &View<'_>, at: usize, limits: &Limits, left: &mut usize) -> Option<NodeProto> {
     let node = view.is(at, "ConstantOfShape")?;
     let TensorData::I64(shape) = view.values(node.input.first()?)?.data else { return None };
     let dims: Vec<usize> = shape.iter().map(|&d| usize::try_from(d).ok()).collect::<Option<_>>()?;
-    let count = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= limits.max_elements)?;
+    let most = limits.max_elements.min(MAX_FOLDED_ELEMENTS);
+    let count = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= most)?;
     let value = match node.find_attribute("value") {
         None => 0.0,
         Some(attribute) => match attribute.t.as_deref()?.to_dense(None, 1).ok()?.data {
@@ -28,6 +35,7 @@ fn constant(view: &View<'_>, at: usize, limits: &Limits) -> Option<NodeProto> {
             _ => return None,
         },
     };
+    *left = left.checked_sub(count)?;
     let tensor = builder::f32_tensor("", &dims, vec![value; count]).ok()?;
     Some(builder::node("Constant", "", &[], &[&node.output[0]], [builder::tensor("value", tensor)]))
 }
