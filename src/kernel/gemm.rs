@@ -7,14 +7,6 @@ use super::{Isa, Left, Places, Real};
 pub(super) const NR: usize = 16;
 /// Rows that the portable form computes together.
 const MR: usize = 4;
-/// A matrix of at least so many rows is multiplied part by part where there are many rows to multiply: parts of so many rows at
-/// most, of which what one panel and one tile hold stays in a first-level cache of 32 KiB.
-const LONG: usize = 512;
-const PART: usize = 256;
-/// Fewer rows than this lie in a near cache as a whole.
-const MANY: usize = 24;
-/// The elements between two rows of a part: rows a power of two apart would push each other out of the cache.
-const GAP: usize = 16;
 /// Rows are taken in blocks of about so many elements, which stay in a near cache while the panels pass by.
 const BLOCK: usize = 1 << 16;
 
@@ -121,39 +113,13 @@ impl<T: Real> Packed<T> {
         if self.n == 1 {
             return self.column(isa, x, left, run, out);
         }
-        if left.m >= MANY && self.k >= LONG {
-            return self.multiply_parts(isa, x, left, run, out);
-        }
-        let product = Product { packed: self, x, left, run, at: 0, is_first: true, is_last: true };
+        let product = Product { packed: self, x, left, run };
         let block = (BLOCK / self.k).clamp(96, 4096) / 12 * 12;
         let mut from = 0;
         while from < left.m {
             let to = left.m.min(from + block);
             multiply(isa, &product, from, to, out);
             from = to;
-        }
-    }
-
-    /// [`multiply_left`](Self::multiply_left), one part of k after the other, of rows that are copied together.
-    fn multiply_parts(&self, isa: Isa, x: &[T], left: Left<'_>, run: usize, out: &mut [T]) {
-        let length = self.k.div_ceil(self.k.div_ceil(PART));
-        let stride = length + GAP;
-        // A few rows more in each block cost less than a short block at the end.
-        let blocks = (left.m * length + BLOCK / 2) / BLOCK;
-        let block = left.m.div_ceil(blocks.max(1)).next_multiple_of(12);
-        let mut near = vec![T::ZERO; block.min(left.m) * stride];
-        let blocks = out[..left.m * self.n].chunks_mut(block * self.n);
-        for (out, from) in blocks.zip((0..).step_by(block)) {
-            let m = out.len() / self.n;
-            for at in (0..self.k).step_by(length) {
-                let end = self.k.min(at + length);
-                for (row, near) in near.chunks_exact_mut(stride).take(m).enumerate() {
-                    left.copy(x, from + row, run, at, &mut near[..end - at]);
-                }
-                let left = Left { m, places: Places::Every(stride), pieces: &[0] };
-                let (run, is_first, is_last) = (end - at, at == 0, end == self.k);
-                multiply(isa, &Product { packed: self, x: &near, left, run, at, is_first, is_last }, 0, m, out);
-            }
         }
     }
 
@@ -176,19 +142,13 @@ impl<T: Real> Packed<T> {
     }
 }
 
-/// A part of a matrix along k and the rows it multiplies, checked to lie within `x`.
+/// A matrix and the rows it multiplies, checked to lie within `x`.
 pub(crate) struct Product<'a, T> {
     packed: &'a Packed<T>,
     x: &'a [T],
     left: Left<'a>,
     /// The length of a piece.
     run: usize,
-    /// Where the part begins.
-    at: usize,
-    /// Whether no part comes before, from which sums go on.
-    is_first: bool,
-    /// Whether no part comes after, so that the bias is added.
-    is_last: bool,
 }
 
 /// The product of the rows `from..to`.
@@ -307,19 +267,6 @@ fn multiply_add<const FMA: bool, T: Real>(x: &[T; NR], weights: &[T; NR], sums: 
 }
 
 impl<T: Real> Product<'_, T> {
-    /// What the parts before gave for row `row` and panel `p`.
-    #[inline(always)]
-    fn before(&self, row: usize, p: usize, out: &[T]) -> [T; NR] {
-        let mut sums = [T::ZERO; NR];
-        if !self.is_first {
-            let n = self.packed.n;
-            let width = NR.min(n - p * NR);
-            let start = row * n + p * NR;
-            sums[..width].copy_from_slice(&out[start..start + width]);
-        }
-        sums
-    }
-
     /// Writes the answers of row `row` and panel `p`.
     #[inline(always)]
     fn store(&self, row: usize, p: usize, sums: &[T; NR], out: &mut [T]) {
@@ -337,13 +284,10 @@ impl<T: Real> Product<'_, T> {
 /// `ROWS` rows times one panel.
 #[inline(always)]
 fn tile<const FMA: bool, const ROWS: usize, T: Real>(product: &Product<'_, T>, row: usize, p: usize, out: &mut [T]) {
-    let Product { packed, x, left, run, at, .. } = product;
+    let Product { packed, x, left, run } = product;
     let starts = left.starts::<ROWS>(row);
     let mut sums = [[T::ZERO; NR]; ROWS];
-    for (r, sum) in sums.iter_mut().enumerate() {
-        *sum = product.before(row + r, p, out);
-    }
-    let panel = &packed.panels[p * packed.k + at..(p + 1) * packed.k];
+    let panel = &packed.panels[p * packed.k..(p + 1) * packed.k];
     for (piece, panel) in left.pieces.iter().zip(panel.chunks_exact(*run)) {
         let mut rows = [&x[..0]; ROWS];
         for (row, start) in rows.iter_mut().zip(starts) {
@@ -359,10 +303,8 @@ fn tile<const FMA: bool, const ROWS: usize, T: Real>(product: &Product<'_, T>, r
         }
     }
     for (r, sum) in sums.iter_mut().enumerate() {
-        if product.is_last {
-            for (s, b) in sum.iter_mut().zip(&packed.bias[p]) {
-                *s += *b;
-            }
+        for (s, b) in sum.iter_mut().zip(&packed.bias[p]) {
+            *s += *b;
         }
         product.store(row + r, p, sum, out);
     }
@@ -375,13 +317,11 @@ fn tile<const FMA: bool, const ROWS: usize, T: Real>(product: &Product<'_, T>, r
 macro_rules! explicit {
     ($module:ident, $features:literal, $lanes:literal, [$load:ident, $store:ident, $set1:ident, $zero:ident, $fma:ident, $add:ident], [$($rows:literal),*]) => {
         pub(super) mod $module {
-            use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, $add, $fma, $load, $set1, $store, $zero};
+            use std::arch::x86_64::{$add, $fma, $load, $set1, $store, $zero};
 
             use super::{NR, Product};
             use crate::kernel::left::pointers;
 
-            /// The rows of the largest tile.
-            const MOST_ROWS: usize = [$($rows),*][0];
             /// Registers of a panel's row.
             const REGISTERS: usize = NR / $lanes;
 
@@ -395,19 +335,9 @@ macro_rules! explicit {
                     }
                     p += 4;
                 }
-                // What the tiles of a panel bring near of the next one, so that its first tile need not wait.
-                let length = product.run * product.left.pieces.len();
-                let few = to - from < 2 * MOST_ROWS;
-                let share = if few { 0 } else { (length * MOST_ROWS).div_ceil(to - from) };
                 while p < panels {
                     let mut row = from;
-                    let next = product.packed.panels.as_ptr().wrapping_add((p + 1) * product.packed.k + product.at);
-                    let mut near = 0;
                     $(while to - row >= $rows {
-                        for line in near..length.min(near + share) {
-                            _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(line).cast());
-                        }
-                        near += share;
                         tile::<$rows, 1>(product, row, p, out);
                         row += $rows;
                     })*
@@ -423,27 +353,11 @@ macro_rules! explicit {
                 p: usize,
                 out: &mut [f32],
             ) {
-                let Product { packed, x, left, run, .. } = product;
+                let Product { packed, x, left, run } = product;
                 let (k, run) = (packed.k, *run);
                 let starts = left.starts::<ROWS>(row);
-                // Where the next tile writes: rows are often a power of two apart, and then not near.
-                for r in 0..ROWS {
-                    let line = (row + ROWS + r) * packed.n + p * NR;
-                    _mm_prefetch::<_MM_HINT_T0>(out.as_ptr().wrapping_add(line).cast());
-                }
                 let mut sums = [[[$zero(); REGISTERS]; PANELS]; ROWS];
-                if !product.is_first {
-                    for r in 0..ROWS {
-                        for q in 0..PANELS {
-                            let before = product.before(row + r, p + q, out);
-                            for c in 0..REGISTERS {
-                                // SAFETY: the array holds NR elements.
-                                sums[r][q][c] = unsafe { $load(before.as_ptr().add(c * $lanes)) };
-                            }
-                        }
-                    }
-                }
-                let mut weights = packed.panels[p * k + product.at..(p + PANELS) * k].as_ptr().cast::<f32>();
+                let mut weights = packed.panels[p * k..(p + PANELS) * k].as_ptr().cast::<f32>();
                 for &piece in left.pieces {
                     // SAFETY: `Product` says that rows lie within `x`.
                     let at = unsafe { pointers(x, starts, piece) };
@@ -451,7 +365,7 @@ macro_rules! explicit {
                         let mut w = [[$zero(); REGISTERS]; PANELS];
                         for q in 0..PANELS {
                             for c in 0..REGISTERS {
-                                // SAFETY: the slice above holds the rows of this part in each of these panels.
+                                // SAFETY: the slice above holds k rows of each of these panels.
                                 w[q][c] = unsafe { $load(weights.add(q * k * NR + c * $lanes)) };
                             }
                         }
@@ -475,8 +389,7 @@ macro_rules! explicit {
                             // SAFETY: both arrays hold NR elements.
                             unsafe {
                                 let bias = $load(packed.bias[p + q].as_ptr().add(c * $lanes));
-                                let sum = if product.is_last { $add(sums[r][q][c], bias) } else { sums[r][q][c] };
-                                $store(answers.as_mut_ptr().add(c * $lanes), sum);
+                                $store(answers.as_mut_ptr().add(c * $lanes), $add(sums[r][q][c], bias));
                             }
                         }
                         product.store(row + r, p + q, &answers, out);

@@ -41,21 +41,6 @@ impl Left<'_> {
         starts
     }
 
-    /// Copies elements of row `row` to `to`, from the one at `at` on, when each piece is `run` long.
-    pub(super) fn copy<T: Copy>(&self, x: &[T], row: usize, run: usize, at: usize, to: &mut [T]) {
-        let start = self.place(row);
-        let (mut skip, mut done) = (at % run, 0);
-        for &piece in &self.pieces[at / run..] {
-            let count = (run - skip).min(to.len() - done);
-            let from = start + piece as usize + skip;
-            to[done..done + count].copy_from_slice(&x[from..from + count]);
-            (skip, done) = (0, done + count);
-            if done == to.len() {
-                break;
-            }
-        }
-    }
-
     /// The first element past all rows, when each piece is `run` long.
     pub(crate) fn end(&self, run: usize) -> usize {
         let last = match self.places {

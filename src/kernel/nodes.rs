@@ -18,6 +18,12 @@ pub(crate) trait PackedNode: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn forks(self) -> bool;
 }
 
+/// Whether `x` is below the threshold; `NAN` says whether it may be NaN, which is where `nan_left`.
+#[inline(always)]
+fn is_below<const NAN: bool, T: Real>(x: T, threshold: T, nan_left: bool) -> bool {
+    (x <= threshold) | (NAN && x.is_nan() & nan_left)
+}
+
 /// Eight bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SmallNode {
@@ -43,8 +49,7 @@ impl PackedNode for SmallNode {
 
     #[inline(always)]
     fn step<const NAN: bool>(self, at: u32, x: f32) -> u32 {
-        let below =
-            if NAN { (x <= self.threshold) | (x.is_nan() & (self.feature >> 15 != 0)) } else { x <= self.threshold };
+        let below = is_below::<NAN, _>(x, self.threshold, self.feature >> 15 != 0);
         at.wrapping_add_signed(self.left.into()).wrapping_add(below.into())
     }
 
@@ -78,8 +83,7 @@ impl<T: Real> PackedNode for WideNode<T> {
 
     #[inline(always)]
     fn step<const NAN: bool>(self, at: u32, x: T) -> u32 {
-        let below =
-            if NAN { (x <= self.threshold) | (x.is_nan() & (self.feature >> 31 != 0)) } else { x <= self.threshold };
+        let below = is_below::<NAN, _>(x, self.threshold, self.feature >> 31 != 0);
         at.wrapping_add_signed(self.left).wrapping_add(below.into())
     }
 

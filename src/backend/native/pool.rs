@@ -144,9 +144,11 @@ impl Threads {
             return work(0, out);
         }
         let rows = m.div_ceil(parts).next_multiple_of(together);
-        let parts: Vec<_> = out.chunks_mut(rows * n).map(|part| Mutex::new(Some(part))).collect();
-        self.run(parts.len(), |i| {
-            if let Some(part) = parts[i].lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let parts = m.div_ceil(rows);
+        let left = Mutex::new(out.chunks_mut(rows * n).enumerate());
+        self.run(parts, |_| {
+            let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+            if let Some((i, part)) = next {
                 work(i * rows, part);
             }
         });

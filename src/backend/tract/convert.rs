@@ -5,24 +5,37 @@ use tract_onnx::prelude::{Datum, DatumType, TractError};
 
 use crate::{DType, Element, Error, ErrorKind, Result, Tensor};
 
+/// Calls a function for the element type that a `DType` or `DatumType` names, of those that go in and out; the other arms
+/// follow.
+macro_rules! by_type {
+    ($kind:ident, $which:expr, $call:ident($($with:expr)?), { $($others:tt)* }) => {
+        match $which {
+            $kind::Bool => $call::<bool>($($with)?),
+            $kind::U8 => $call::<u8>($($with)?),
+            $kind::U16 => $call::<u16>($($with)?),
+            $kind::U32 => $call::<u32>($($with)?),
+            $kind::U64 => $call::<u64>($($with)?),
+            $kind::I8 => $call::<i8>($($with)?),
+            $kind::I16 => $call::<i16>($($with)?),
+            $kind::I32 => $call::<i32>($($with)?),
+            $kind::I64 => $call::<i64>($($with)?),
+            $kind::F16 => $call::<half::f16>($($with)?),
+            $kind::F32 => $call::<f32>($($with)?),
+            $kind::F64 => $call::<f64>($($with)?),
+            $($others)*
+        }
+    };
+}
+
 /// tract's type for ours.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for bf16 and strings.
 pub(super) fn datum_type(dtype: DType) -> Result<DatumType> {
-    Ok(match dtype {
-        DType::Bool => bool::datum_type(),
-        DType::U8 => u8::datum_type(),
-        DType::U16 => u16::datum_type(),
-        DType::U32 => u32::datum_type(),
-        DType::U64 => u64::datum_type(),
-        DType::I8 => i8::datum_type(),
-        DType::I16 => i16::datum_type(),
-        DType::I32 => i32::datum_type(),
-        DType::I64 => i64::datum_type(),
-        DType::F16 => tract::f16::datum_type(),
-        DType::F32 => f32::datum_type(),
-        DType::F64 => f64::datum_type(),
+    fn datum<T: Datum>() -> DatumType {
+        T::datum_type()
+    }
+    Ok(by_type!(DType, dtype, datum(), {
         DType::Bf16 | DType::String => {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -31,7 +44,7 @@ pub(super) fn datum_type(dtype: DType) -> Result<DatumType> {
             .expected("bool, an integer, f16, f32 or f64")
             .actual(dtype));
         }
-    })
+    }))
 }
 
 /// A copy of `tensor`, for tract to own.
@@ -45,21 +58,9 @@ pub(super) fn to_tract(tensor: &Tensor<'_>) -> Result<tract::TValue> {
             .map(Into::into)
             .map_err(|e| Error::new(ErrorKind::Backend, format!("tract could not take an input: {e}")))
     }
-    match tensor.dtype() {
-        DType::Bool => copied::<bool>(tensor),
-        DType::U8 => copied::<u8>(tensor),
-        DType::U16 => copied::<u16>(tensor),
-        DType::U32 => copied::<u32>(tensor),
-        DType::U64 => copied::<u64>(tensor),
-        DType::I8 => copied::<i8>(tensor),
-        DType::I16 => copied::<i16>(tensor),
-        DType::I32 => copied::<i32>(tensor),
-        DType::I64 => copied::<i64>(tensor),
-        DType::F16 => copied::<half::f16>(tensor),
-        DType::F32 => copied::<f32>(tensor),
-        DType::F64 => copied::<f64>(tensor),
+    by_type!(DType, tensor.dtype(), copied(tensor), {
         DType::Bf16 | DType::String => Err(datum_type(tensor.dtype()).expect_err("both are refused")),
-    }
+    })
 }
 
 /// What tract gave, as a tensor of ours.
@@ -82,20 +83,8 @@ pub(super) fn from_tract(value: &tract::Tensor) -> Result<Tensor<'static>> {
     if plain != value.datum_type() {
         return from_tract(&*value.cast_to_dt(plain).map_err(told)?);
     }
-    match plain {
-        DatumType::Bool => copied::<bool>(value),
-        DatumType::U8 => copied::<u8>(value),
-        DatumType::U16 => copied::<u16>(value),
-        DatumType::U32 => copied::<u32>(value),
-        DatumType::U64 => copied::<u64>(value),
-        DatumType::I8 => copied::<i8>(value),
-        DatumType::I16 => copied::<i16>(value),
-        DatumType::I32 => copied::<i32>(value),
-        DatumType::I64 => copied::<i64>(value),
-        DatumType::F16 => copied::<half::f16>(value),
-        DatumType::F32 => copied::<f32>(value),
-        DatumType::F64 => copied::<f64>(value),
+    by_type!(DatumType, plain, copied(value), {
         DatumType::String => copied::<String>(value),
         other => Err(Error::new(ErrorKind::Unsupported, format!("outputs of type {other:?} are not carried"))),
-    }
+    })
 }

@@ -66,19 +66,23 @@ impl<T: Real + Item> Dense<T> {
     /// Writes the answers for the rows of `x`, (m, k) -> (m, n), into `out`.
     pub(super) fn write(&self, x: &[T], m: usize, out: &mut [T], cx: &mut Scratch) {
         if self.offset.is_empty() {
-            let (k, n) = (self.k(), self.n());
-            cx.threads.rows(&mut out[..m * n], n, Share::product(k, n), |from, out| {
-                let rows = out.len() / n.max(1);
-                self.packed.multiply_into(&x[from * k..(from + rows) * k], rows, out);
-            });
-        } else {
-            let mut centred = cx.buffer::<T>(x.len());
-            for row in x.chunks_exact(self.k()) {
-                centred.extend(row.iter().zip(&self.offset).map(|(x, o)| *x - *o));
-            }
-            self.packed.multiply_into(&centred, m, out);
-            cx.recycle_buffer(centred);
+            return self.multiply(x, m, out, cx);
         }
+        let mut centred = cx.buffer::<T>(x.len());
+        for row in x.chunks_exact(self.k()) {
+            centred.extend(row.iter().zip(&self.offset).map(|(x, o)| *x - *o));
+        }
+        self.multiply(&centred, m, out, cx);
+        cx.recycle_buffer(centred);
+    }
+
+    /// The product with the rows of `x`, on the threads of `cx`.
+    fn multiply(&self, x: &[T], m: usize, out: &mut [T], cx: &Scratch) {
+        let (k, n) = (self.k(), self.n());
+        cx.threads.rows(&mut out[..m * n], n, Share::product(k, n), |from, out| {
+            let rows = out.len() / n.max(1);
+            self.packed.multiply_into(&x[from * k..(from + rows) * k], rows, out);
+        });
     }
 
     /// The same matrix with `f(i, j)` applied to each element.
