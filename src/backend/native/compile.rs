@@ -104,8 +104,9 @@ pub(crate) fn compile(
         Some(names) => names.iter().map(String::as_str).collect(),
         None => graph.output.iter().map(|o| o.name.as_deref().unwrap_or_default()).collect(),
     };
-    let mut building = Building::new(context, graph, parent)?;
     let order = order(graph, &outputs)?;
+    let mut building = Building::new(context, graph, parent)?;
+    building.count_users(graph, &order, &outputs);
     for index in order {
         building
             .node(&graph.node[index])
@@ -132,6 +133,9 @@ struct Building<'g> {
     program: Program,
     /// Names of enclosing graphs that are used here, with the slot each was given.
     captured: RefCell<Vec<(String, u32)>>,
+    /// How many nodes and outputs are still to use each name. Constants that none is to use are let go at once, which bounds
+    /// the memory that weights take beside the form in which operators hold them.
+    users: HashMap<&'g str, usize>,
     scratch: Scratch,
 }
 
@@ -144,6 +148,7 @@ impl<'g> Building<'g> {
             names: HashMap::new(),
             program: Program::default(),
             captured: RefCell::default(),
+            users: HashMap::new(),
             scratch: Scratch::new(limits),
         };
         for tensor in &graph.initializer {
@@ -167,6 +172,34 @@ impl<'g> Building<'g> {
             this.program.inputs += 1;
         }
         Ok(this)
+    }
+
+    fn count_users(&mut self, graph: &'g GraphProto, order: &[usize], outputs: &[&str]) {
+        let mut names = HashSet::new();
+        for &index in order {
+            used_names(&graph.node[index], &mut names);
+            names.drain().for_each(|name| *self.users.entry(name).or_default() += 1);
+        }
+        for output in &graph.output {
+            let name = output.name.as_deref().unwrap_or_default();
+            *self.users.entry(name).or_default() += 1;
+        }
+        for (name, users) in &mut self.users {
+            if outputs.iter().any(|output| output == name) {
+                *users += 1;
+            }
+        }
+    }
+
+    /// Says that a node which uses `name` needs it no more.
+    fn let_go(&mut self, name: &str) {
+        let Some(users) = self.users.get_mut(name) else { return };
+        *users = users.saturating_sub(1);
+        if *users == 0
+            && let Some(&Binding::Constant(at)) = self.names.get(name)
+        {
+            self.program.constants[at as usize] = Value::default();
+        }
     }
 
     fn bind_constant(&mut self, name: &'g str, value: Value<'static>) -> Result<()> {
@@ -270,7 +303,20 @@ impl<'g> Building<'g> {
             for (name, value) in named {
                 self.bind_constant(name, value)?;
             }
+            let mut names = HashSet::new();
+            used_names(proto, &mut names);
+            names.into_iter().for_each(|name| self.let_go(name));
             return Ok(());
+        }
+        for i in 0..proto.input.len() {
+            if let Arg::Constant(at) = args[i]
+                && op.holds(i)
+            {
+                args[i] = Arg::Absent;
+                if !args.contains(&Arg::Constant(at)) {
+                    self.let_go(&proto.input[i]);
+                }
+            }
         }
         let mut outputs = Vec::with_capacity(proto.output.len());
         for name in &proto.output {

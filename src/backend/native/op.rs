@@ -59,6 +59,11 @@ pub(crate) trait Op: Debug + Send + Sync + Any {
         None
     }
 
+    /// Whether the operator holds constant input `i` in a form of its own and does not ask for it when it runs.
+    fn holds(&self, _i: usize) -> bool {
+        false
+    }
+
     /// What the operator does to every row (the last axis) of input 0, where that can be merged into a neighbour.
     fn row_map(&self) -> Option<RowMap> {
         None

@@ -102,8 +102,8 @@ impl<'a> Quantize<'a> {
 
     /// Whether dynamic int8 and int4 weights look at the activations, which is so unless set: on the data, or on ids made up
     /// for a model that takes nothing but whole numbers. Dynamic int8 then moves outliers of activations into the weights
-    /// behind them (a `Mul` each, where that gains enough; those weights are u8 around 128), and errors of rounding in
-    /// int4 make up for each other.
+    /// behind them (a `Mul` each, where that gains enough), and errors of rounding in int4
+    /// make up for each other.
     #[must_use]
     pub fn activation_aware(mut self, aware: bool) -> Self {
         self.settings.activation_aware = aware;

@@ -19,14 +19,14 @@ const DAMPING: f32 = 0.3;
 #[derive(Debug)]
 pub(super) struct Products {
     k: usize,
-    /// (k, k).
+    /// The rows of (k, k) from the diagonal on: the matrix is symmetric, and there is one for each activation of a model.
     sums: Vec<f32>,
     rows: usize,
 }
 
 impl Products {
     pub(super) fn new(k: usize) -> Self {
-        Self { k, sums: vec![0.0; k * k], rows: 0 }
+        Self { k, sums: vec![0.0; k * (k + 1) / 2], rows: 0 }
     }
 
     /// Takes rows of `tensor` (..., k); whether they are enough.
@@ -48,14 +48,27 @@ impl Products {
         let across: Vec<f32> = (0..k).flat_map(|j| rows.iter().map(move |row| row[j])).collect();
         let mut sums = vec![0.0; k * k];
         Packed::new(m, k, |i, j| rows[i][j], None).multiply_into(&across, k, &mut sums);
-        self.sums.iter_mut().zip(sums).for_each(|(s, x)| *s += x);
+        let mut rest = &mut self.sums[..];
+        for (i, row) in sums.chunks_exact(k.max(1)).enumerate() {
+            let (here, after) = rest.split_at_mut(k - i);
+            here.iter_mut().zip(&row[i..]).for_each(|(s, x)| *s += x);
+            rest = after;
+        }
         self.rows += m;
         Ok(self.rows >= MOST_ROWS)
     }
 
     /// What errors cost; nothing where no rows were seen, or zeros alone.
     pub(super) fn costs(self) -> Option<Costs> {
-        let (k, mut r) = (self.k, self.sums);
+        let k = self.k;
+        let mut r = vec![0.0; k * k];
+        let mut rest = &self.sums[..];
+        for (i, row) in r.chunks_exact_mut(k.max(1)).enumerate() {
+            let (here, after) = rest.split_at(k - i);
+            row[i..].copy_from_slice(here);
+            rest = after;
+        }
+        drop(self.sums);
         let mean = (0..k).map(|i| r[i * k + i]).sum::<f32>() / k.max(1) as f32;
         if !(mean > 0.0 && mean.is_finite()) {
             return None;

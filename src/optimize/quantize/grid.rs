@@ -101,17 +101,38 @@ pub(super) struct Quantised {
 impl Quantised {
     /// Brings `values` of shape `dims` to `grid`: one scale for all, or one for each index of `axis`.
     pub(super) fn of(values: &[f32], dims: &[usize], axis: Option<usize>, grid: Grid) -> Self {
-        let (count, run) = match axis {
-            Some(axis) => (dims[axis], dims[axis + 1..].iter().product::<usize>()),
-            None => (1, values.len()),
-        };
-        let run = run.max(1);
+        let (count, run) = spread(values.len(), dims, axis);
         let mut ranges = vec![(0.0f32, 0.0f32); count];
         for (i, chunk) in values.chunks(run).enumerate() {
             let (low, high) = extremes(chunk.iter().copied());
             let range = &mut ranges[i % count];
             *range = (range.0.min(low), range.1.max(high));
         }
+        Self::within(values, dims, axis, grid, ranges)
+    }
+
+    /// As [`of`](Self::of) for a matrix (k, n), with scales such that the magnitudes of two weights of a column, in rows
+    /// 2i and 2i + 1, come to 128 at most. Processors without VNNI add the products of such pairs with u8 in 16 bits, which
+    /// then can't overflow: 255 * 128 < 2^15.
+    pub(super) fn of_pairs(values: &[f32], dims: &[usize], axis: Option<usize>, grid: Grid) -> Self {
+        let n = dims.get(1).copied().unwrap_or(1).max(1);
+        let mut reaches = vec![0.0f32; n];
+        for pair in values.chunks(2 * n) {
+            let (first, second) = pair.split_at(n.min(pair.len()));
+            for (j, reach) in reaches.iter_mut().enumerate() {
+                let both = first.get(j).map_or(0.0, |w| w.abs()) + second.get(j).map_or(0.0, |w| w.abs());
+                *reach = reach.max(both);
+            }
+        }
+        if axis.is_none() {
+            reaches = vec![reaches.into_iter().fold(0.0, f32::max)];
+        }
+        Self::within(values, dims, axis, grid, reaches.into_iter().map(|r| (-r, r)).collect())
+    }
+
+    /// Brings `values` to `grid` by the ranges of each scale.
+    fn within(values: &[f32], dims: &[usize], axis: Option<usize>, grid: Grid, ranges: Vec<(f32, f32)>) -> Self {
+        let (count, run) = spread(values.len(), dims, axis);
         let fits: Vec<(f32, i32)> = ranges.into_iter().map(|(low, high)| grid.fit(low, high)).collect();
         let mut noise = Noise::default();
         let mut numbers = Vec::with_capacity(values.len());
@@ -125,14 +146,6 @@ impl Quantised {
         }
         let (scales, zeros) = fits.into_iter().unzip();
         Self { dims: dims.to_vec(), numbers, unsigned: !grid.symmetric && grid.low >= 0, scales, zeros, noise }
-    }
-
-    /// The same weights, i8 around 0, as u8 around 128. Processors without VNNI add pairs of products of u8 and i8 in 16
-    /// bits, which overflow where many are large; ONNX Runtime adds those of u8 in 32.
-    pub(super) fn raised(mut self) -> Self {
-        self.numbers.iter_mut().for_each(|n| *n = (*n as u8 ^ 0x80) as i8);
-        (self.unsigned, self.zeros) = (true, vec![128]);
-        self
     }
 
     /// The numbers as an initialiser.
@@ -150,6 +163,15 @@ impl Quantised {
         let zeros = self.zeros.iter().map(|&z| z as u8 as i8).collect();
         builder::dense_tensor(name, if self.zeros.len() == 1 { &[] } else { dims }, bytes(zeros, self.unsigned))
     }
+}
+
+/// How many scales there are, and how many neighbours share one.
+fn spread(values: usize, dims: &[usize], axis: Option<usize>) -> (usize, usize) {
+    let (count, run) = match axis {
+        Some(axis) => (dims[axis], dims[axis + 1..].iter().product::<usize>()),
+        None => (1, values),
+    };
+    (count, run.max(1))
 }
 
 fn bytes(numbers: Vec<i8>, unsigned: bool) -> TensorData {

@@ -201,11 +201,12 @@ impl Outcome {
                 row.iter_mut().for_each(|x| *x *= factor);
             }
         }
-        let mut quantised = Quantised::of(&values, &dims, axis, grid);
-        // Activations without outliers fill their range, and 16 bits then overflow more often.
-        if factor.rows.is_some() && grid == Grid::weights(true, false) {
-            quantised = quantised.raised();
-        }
+        // Activations without outliers fill their range, and sums in 16 bits then overflow more often.
+        let quantised = match factor.rows.is_some() && grid == Grid::weights(true, false) {
+            true => Quantised::of_pairs(&values, &dims, axis, grid),
+            false => Quantised::of(&values, &dims, axis, grid),
+        };
+        drop(values);
         let made = keep(site, weights, &quantised, &scale_dims, false, self.zeros)?;
         self.made.insert(key, made.clone());
         Ok(Ok(made))

@@ -195,12 +195,16 @@ impl<T: Number> ByteTrees<T> {
         (tests, self.columns.work())
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        let trees = match &self.kind {
+    /// The bytes of the tests alone, each the byte of a bin in place of a threshold.
+    pub(super) fn test_bytes(&self) -> usize {
+        match &self.kind {
             Kind::Bits(trees) => trees.bytes(),
             Kind::Levels { parts, .. } => parts.bytes(),
-        };
-        trees + self.columns.bytes() + self.alone.as_ref().map_or(0, RowTrees::bytes)
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.test_bytes() + self.columns.bytes() + self.alone.as_ref().map_or(0, RowTrees::bytes)
     }
 
     /// Tells `sink` the exits of all rows of `x` (m, n). Every row meets the trees in order.

@@ -164,7 +164,11 @@ impl<T: Engines, W: Number> Engine<T, W> {
             Road::Bytes(bytes, steps) => {
                 let ((tests, _), columns) = (bytes.work(), bytes.columns());
                 let name = if bytes.is_oblivious() { "oblivious" } else { "bit-vector" };
-                let name = format!("{name}, {tests} tests over {columns} columns of ranks");
+                let [binned, plain] = [bytes.test_bytes(), nodes * size_of::<T::Narrow>()];
+                let name = format!(
+                    "{name}, {tests} tests over {columns} columns of ranks, {binned} bytes of u8 bins in place of {plain} of \
+                     nodes with float thresholds"
+                );
                 (name, bytes.bytes() + steps.as_ref().map_or(0, Steps::bytes))
             }
             Road::Walk(steps) => ("walk".to_owned(), steps.bytes()),

@@ -195,6 +195,10 @@ impl<T: Real + Item> Op for Dense<T> {
         Dense::parameters(self)
     }
 
+    fn holds(&self, i: usize) -> bool {
+        i > 0
+    }
+
     fn features(&self) -> Option<usize> {
         Some(self.k())
     }
