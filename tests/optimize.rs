@@ -94,3 +94,74 @@ fn usage_and_missing_labels_are_told_apart() {
     let done = modelberth(&["quantize", &model, &out, "--to", "int8-static"]);
     assert!(said(&done).contains("needs data"), "{}", said(&done));
 }
+
+/// Files may grow to a few kilobytes and no further, as where a disk is full half way.
+#[cfg(unix)]
+#[test]
+fn a_disk_that_is_full_half_way_leaves_the_target_as_it_was() {
+    let folder = Folder::new();
+    let full = |args: &[&str]| {
+        // A write beyond the limit fails, where the signal that would kill the process is ignored.
+        let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"";
+        Command::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_modelberth")]).args(args).output().unwrap()
+    };
+    let left = || {
+        let mut left: Vec<_> = std::fs::read_dir(folder.0.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        left
+    };
+    let (model, out) = (net("mlp.onnx"), folder.text("m.onnx"));
+    let done = full(&["quantize", &model, &out, "--to", "f16"]);
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    assert!(said(&done).contains("nothing was"), "{}", said(&done));
+    assert!(left().is_empty(), "{:?}", left());
+    std::fs::write(folder.path("m.onnx"), "what stood there").unwrap();
+    let done = full(&["prune", &model, &out, "--share", "0.1", "--kind", "magnitude"]);
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    assert_eq!(std::fs::read(&out).unwrap(), b"what stood there");
+    assert_eq!(left(), ["m.onnx"]);
+}
+
+#[test]
+fn training_that_is_killed_leaves_nothing_and_can_be_run_again() {
+    let folder = Folder::new();
+    let (teacher, rows, out) = (net("mlp.onnx"), net("mlp.npz"), folder.text("student.onnx"));
+    let args = ["distill", &teacher, &out, "--to", "mlp", "--data", &rows];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_modelberth"))
+        .args(args)
+        .args(["--hidden", "2048,2048", "--epochs", "100000"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+    assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 0);
+    let done = modelberth(&[&args[..], &["--hidden", "8", "--epochs", "2"]].concat());
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    modelberth::load(&out).unwrap();
+}
+
+#[test]
+fn data_that_say_nothing_are_refused_by_name() {
+    let folder = Folder::new();
+    let (model, out) = (net("mlp.onnx"), folder.text("m.onnx"));
+    let wide = |value: &str| format!("{}\n", vec![value; 64].join(","));
+    let header = (0..64).map(|i| format!("f{i}")).collect::<Vec<_>>().join(",") + "\n";
+    for (rows, what) in [(header.clone(), "no rows"), (header + &wide("NaN"), "NaN")] {
+        let data = folder.text("rows.csv");
+        std::fs::write(&data, rows).unwrap();
+        let done = modelberth(&["quantize", &model, &out, "--to", "int8-static", "--data", &data]);
+        assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+        assert!(said(&done).contains(what), "{}", said(&done));
+    }
+    // Quantised already, and a booster, which runs in bins as it is.
+    let again = net("mlp_int8_qdq.onnx");
+    let done = modelberth(&["quantize", &again, &out, "--to", "int8-dynamic"]);
+    assert!(said(&done).contains("quantised already"), "{}", said(&done));
+    let booster = data("zoo/lgb_binary.txt").display().to_string();
+    let done = modelberth(&["quantize", &booster, &out, "--to", "int8-dynamic"]);
+    assert!(said(&done).contains("bins"), "{}", said(&done));
+    assert!(!folder.path("m.onnx").exists());
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Report;
 use crate::onnx::edit::{Editor, Encoded};
 use crate::onnx::{Bytes, ExternalData, GraphProto, looks_like_onnx};
-use crate::{Artifact, ArtifactFile, Error, ErrorKind, Limits, Loader, Model, Result};
+use crate::{Artifact, ArtifactFile, Error, ErrorKind, Format, Limits, Loader, Model, Result};
 
 /// An ONNX file in memory, ready to be edited as often as is needed.
 #[derive(Debug, Clone)]
@@ -61,6 +61,13 @@ impl Original {
         // A file with fields that nobody knows is no file of another kind.
         if looks_like_onnx(&self.bytes) || self.edit().is_ok_and(|e| e.model.ir_version.is_some()) {
             return Ok(self);
+        }
+        if let Some(Format::XgboostJson | Format::XgboostUbjson | Format::LightGbm | Format::CatBoostJson) =
+            Format::sniff(&self.bytes)
+        {
+            let what = "a booster's own file has nothing to quantise: its trees are asked in bins of a byte as soon as they \
+                        are loaded, which `inspect` tells the bytes of; `convert` makes ONNX of it";
+            return Err(Error::new(ErrorKind::Unsupported, what).model(&self.name));
         }
         let what = "this is no ONNX file; the optimiser takes those, and `convert` makes them of other models";
         Err(Error::new(ErrorKind::Unsupported, what).model(&self.name))
