@@ -5,7 +5,8 @@ usage: optimize.py MODELBERTH NETS OUT [--minilm DIR [--sentences FILE]]      (n
 
 MODELBERTH is the binary, NETS the directory of `make_nets.py`, OUT a directory for the files, DIR that of
 `export_minilm.py`, FILE an .npz of the ids of other sentences, as that writes them. Prints, layer by layer, the signal to noise
-ratio in dB of both quantised models against the float one, as ONNX Runtime computes all three, and what the others come to.
+ratio in dB of both quantised models against the float one, as ONNX Runtime computes all three, and what the others come to;
+at the end the figures with their bars. Every file written is run by ONNX Runtime and by MODELBERTH, and the answers compared.
 """
 import json, os, subprocess, sys, time
 import numpy as np, onnx, onnxruntime as ort
@@ -43,6 +44,28 @@ def sqnr(exact, approximate):
     return 10 * np.log10(np.sum(exact.astype(np.float64) ** 2) / noise) if noise > 0 else np.inf
 
 
+FIGURES = []
+
+
+def figure(what, got, bar, held):
+    """Keeps a figure of the table that ends the run."""
+    FIGURES.append((what, got, bar, "held" if held else "MISSED"))
+
+
+def agree(file, data):
+    """How far our answers for a file are from ONNX Runtime's, relative to the largest; the share of equal classes."""
+    done, _ = run("predict", file, "--input", data, "--output", f"{out}/answers.npz", "--ignore-extra")
+    if done.returncode:
+        return float("nan"), float("nan")
+    theirs, ours = session(file), np.load(f"{out}/answers.npz")
+    feed = {i.name: np.load(data)[i.name] for i in theirs.get_inputs()}
+    scores = [(ours[o.name], a) for o, a in zip(theirs.get_outputs(), theirs.run(None, feed)) if a.dtype == np.float32]
+    far = max(float(np.abs(x - y).max() / max(np.abs(y).max(), 1e-30)) for x, y in scores)
+    same = min(float((x.reshape(len(x), -1).argmax(1) == y.reshape(len(y), -1).argmax(1)).mean()) for x, y in scores)
+    print(f"{os.path.basename(file)}: ours and ONNX Runtime's answers differ by {far:.2e} of the largest, classes equal {same:.3f}")
+    return far, same
+
+
 def run(*args):
     began = time.perf_counter()
     done = subprocess.run([binary, *map(str, args)], capture_output=True, text=True)
@@ -55,6 +78,11 @@ def write_data(name, path):
     golden = np.load(f"{nets}/{name}.npz")
     np.savez(path, x=golden["in:x"], label=golden["label"])
     return golden
+
+
+def compared(a, b, batch, data):
+    done, _ = run("compare", a, b, "--data", data, "--label", "label", "--batch", batch, "--json")
+    return json.loads(done.stdout) if not done.returncode else {}
 
 
 class Reader(CalibrationDataReader):
@@ -86,15 +114,22 @@ for name in ["mlp", "cnn", "gru", "attn"]:
             continue
         a, b = tapped(theirs, layers, feed), tapped(ours, layers, feed)
         report = {l["output"]: l["sqnr_db"] for l in json.load(open(f"{out}/{name}_{target}.json"))["layers"]}
+        worst = -np.inf
         for layer in layers:
             one = sqnr(exact[layer], a[layer]) if layer in a else float("nan")
             other = sqnr(exact[layer], b[layer]) if layer in b else float("nan")
             verdict = "" if not one - other > 0.1 else "  BELOW"
+            worst = max(worst, one - other) if np.isfinite(one - other) else worst
             told = report.get(layer)
             print(f"{name:5} {target:13} {layer:44} ORT {one:6.2f} dB  ours {other:6.2f} dB  (report {told and round(told, 2)}){verdict}")
         acc = {w: (session(f).run(None, feed)[0].argmax(1) == label).mean() for w, f in [("float", path), ("ort", theirs), ("ours", ours)]}
         size = {w: os.path.getsize(f) for w, f in [("float", path), ("ort", theirs), ("ours", ours)]}
         print(f"{name:5} {target:13} accuracy {acc}  bytes {size}")
+        figure(f"{name} {target}: the layer furthest below onnxruntime.quantization", f"{worst:.2f} dB", "<= 0.1 dB", worst <= 0.1)
+        if name == "cnn" and target == "int8-static":
+            found = compared(path, ours, 64, data)["metric"]
+            figure("cnn int8-static: accuracy lost", f"{100 * found['drop']:.2f} points", "<= 0.5", found["drop"] <= 0.005)
+        agree(ours, data)
     for target in ["int8-weights", "int4-weights", "f16", "bf16"]:
         for form in [None] + (["n-bits", "blocked-qdq"] if target.startswith("int") and name in ("mlp", "attn") else []):
             file = f"{out}/{name}_{target}_{form}.onnx"
@@ -104,6 +139,7 @@ for name in ["mlp", "cnn", "gru", "attn"]:
                 continue
             got, want = session(file).run(None, feed)[0], session(path).run(None, feed)[0]
             same = (got.argmax(1) == want.argmax(1)).mean()
+            agree(file, data)
             print(f"{name:5} {target:13} {form or 'default':12} SQNR {sqnr(want, got):6.2f} dB, classes equal {same:.3f}, bytes {os.path.getsize(file)}")
 
     for share in [0.25, 0.5]:
@@ -111,6 +147,7 @@ for name in ["mlp", "cnn", "gru", "attn"]:
         done, _ = run("prune", path, file, "--kind", "structured", "--share", share, "--data", data)
         if not done.returncode:
             got = session(file).run(None, feed)[0]
+            agree(file, data)
             print(f"{name:5} structured    {share:4} accuracy {(got.argmax(1) == label).mean():.3f}, bytes {os.path.getsize(file)}")
 
 digits = f"{out}/digits.npz", f"{out}/held.npz"
@@ -135,33 +172,55 @@ def prepare_digits():
         file.write(model.SerializeToString())
 
 
-def compared(a, b, batch):
-    done, _ = run("compare", a, b, "--data", digits[1], "--label", "label", "--batch", batch, "--json")
-    return json.loads(done.stdout) if not done.returncode else {}
-
-
 def told(name, found):
     change = found.get("latency") or {}
     before, after = (change.get(k) for k in ("before_ns_per_row", "after_ns_per_row"))
-    print(f"{name}: metric {found.get('metric')}, ns a row {before} to {after}, {before / after if after else 0:.2f} times as fast")
+    faster = before / after if after else 0
+    print(f"{name}: metric {found.get('metric')}, ns a row {before} to {after}, {faster:.2f} times as fast")
+    return (found.get("metric") or {}), faster
 
 
 prepare_digits()
 small = f"{out}/mlp_half.onnx"
 run("prune", f"{nets}/mlp.onnx", small, "--kind", "structured", "--share", 0.5, "--data", digits[0])
-told("mlp, half its units, batch 256", compared(f"{nets}/mlp.onnx", small, 256))
+metric, faster = told("mlp, half its units, batch 256", compared(f"{nets}/mlp.onnx", small, 256, digits[1]))
+figure("half the units of the MLP: accuracy lost", f"{100 * metric['drop']:.2f} points", "<= 1", metric["drop"] <= 0.01)
+figure("half the units of the MLP: batch 256", f"{faster:.2f} times as fast", ">= 1.7", faster >= 1.7)
 student = f"{out}/student.onnx"
 run("distill", f"{out}/forest.onnx", student, "--to", "mlp", "--hidden", 64, "--data", digits[0])
 print("forest", os.path.getsize(f"{out}/forest.onnx"), "bytes, student", os.path.getsize(student), "bytes")
 for batch in [1, 256]:
-    told(f"200 trees to a perceptron, batch {batch}", compared(f"{out}/forest.onnx", student, batch))
+    metric, faster = told(f"200 trees to a perceptron, batch {batch}", compared(f"{out}/forest.onnx", student, batch, digits[1]))
+    figure(f"200 trees to a perceptron: batch {batch}", f"{faster:.1f} times as fast", ">= 10", faster >= 10)
+share = metric["after"] / metric["before"]
+figure("200 trees to a perceptron: share of the teacher's accuracy", f"{share:.4f}", ">= 0.98", share >= 0.98)
+figure("200 trees to a perceptron: bytes", os.path.getsize(student), "<= 20,000", os.path.getsize(student) <= 20_000)
 for file in [small, student]:
     held = np.load(digits[1])
+    agree(file, digits[1])
     theirs = session(file)
     answer = theirs.run(None, {theirs.get_inputs()[0].name: held["x"]})
     labels = next((a for a in answer if a.ndim == 1 and a.dtype == np.int64), answer[-1].argmax(-1))
     print(f"{os.path.basename(file)} through ONNX Runtime: accuracy {(labels == held['label']).mean():.4f}")
 
+
+
+def binned():
+    """The forest in bins of a byte and in nodes with float thresholds."""
+    import re
+    for file in [f"{out}/forest.onnx"]:
+        done, _ = run("inspect", file, "--tree-engine", "bit-vector")
+        for small, plain in re.findall(r"(\d+) bytes of u8 bins in place of (\d+)", done.stdout):
+            share = int(small) / int(plain)
+            figure(f"{os.path.basename(file)} in bins: bytes of nodes", f"{100 * share:.0f} %", "<= 50 %", share <= 0.5)
+        times = {}
+        for engine in ["bit-vector", "walk"]:
+            done, _ = run("bench", file, "--tree-engine", engine, "--batch", "10000", "--json")
+            times[engine] = json.loads(done.stdout.splitlines()[0])
+        print(os.path.basename(file), times)
+
+
+binned()
 if minilm:
     texts = np.load(sentences or f"{minilm}/minilm.npz")
     feed = {k[3:]: texts[k] for k in texts.files if k.startswith("in:")}
@@ -181,8 +240,8 @@ if minilm:
     base, seconds = embed(f"{minilm}/minilm.onnx")
     whole = os.path.getsize(f"{minilm}/minilm.onnx")
     print(f"{len(base)} sentences; f32 {seconds:.3f} s")
-    theirs, seconds = embed(f"{minilm}/minilm_int8.onnx")
-    print(f"ORT's int8 file: cosine {(theirs * base).sum(1).mean():.5f}, {seconds:.3f} s")
+    theirs, peer_seconds = embed(f"{minilm}/minilm_int8.onnx")
+    print(f"ORT's int8 file: cosine {(theirs * base).sum(1).mean():.5f}, {peer_seconds:.3f} s")
     for target, extra in [("int8-dynamic", []), ("int8-dynamic", ["--weights-alone"]), ("int8-dynamic", ["--reduce-range"]),
                           ("int4-weights", []), ("int4-weights", ["--weights-alone"])]:
         file = f"{out}/minilm_{target}{''.join(extra)}.onnx"
@@ -193,5 +252,22 @@ if minilm:
         cos = (ours * base).sum(1)
         weights = sum(l["bytes_after"] for l in layers) / sum(l["bytes_before"] for l in layers)
         print(f"minilm {target} {' '.join(extra)}: bytes {os.path.getsize(file) / whole:.4f}, quantised weights {weights:.4f}, cosine mean {cos.mean():.5f} "
-              f"least {cos.min():.5f}, {seconds:.3f} s, quantised in {told.get('Elapsed (wall clock) time (h')}, peak "
+              f"least {cos.min():.5f}, {seconds:.3f} s, quantised in {told.get('Elapsed (wall clock) time (h:mm:ss or m:ss)')}, peak "
               f"{int(told.get('Maximum resident set size (kbytes)', 0)) * 1024 / whole:.2f} times the file")
+        label, peak = f"MiniLM {' '.join([target, *extra])}", int(told.get("Maximum resident set size (kbytes)", 0)) * 1024 / whole
+        took = sum(float(part) * 60 ** i for i, part in enumerate(reversed(told["Elapsed (wall clock) time (h:mm:ss or m:ss)"].split(":"))))
+        if not extra:
+            figure(f"{label}: quantised in", f"{took:.1f} s", "<= 10 s", took <= 10)
+            figure(f"{label}: peak memory", f"{peak:.2f} times the file", "<= 3", peak <= 3)
+            if target == "int8-dynamic":
+                share = os.path.getsize(file) / whole
+                figure(f"{label}: bytes", f"{100 * share:.1f} %", "<= 26 %", share <= 0.26)
+                figure(f"{label}: mean cosine", f"{cos.mean():.4f}", ">= 0.995", cos.mean() >= 0.995)
+                figure(f"{label}: time by ONNX Runtime's own int8 file", f"{seconds / peer_seconds:.2f}", "<= 1", seconds <= peer_seconds)
+            else:
+                figure(f"{label}: bytes of the quantised weights", f"{100 * weights:.1f} %", "<= 14 %", weights <= 0.14)
+                figure(f"{label}: mean cosine", f"{cos.mean():.4f}", ">= 0.97", cos.mean() >= 0.97)
+
+print()
+for row in FIGURES:
+    print("| " + " | ".join(map(str, row)) + " |")

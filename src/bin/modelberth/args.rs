@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use modelberth::Backend;
+use modelberth::{Backend, TreeEngine};
 use modelberth::table::TableFormat;
 
 /// Runs trained models: say what one is, predict a data set, time it.
@@ -84,6 +84,10 @@ pub(crate) struct Inspect {
     /// The backend to use; chosen by the loader unless given [native, tract, candle, ort].
     #[arg(long, value_name = "B")]
     pub(crate) backend: Option<Backend>,
+    /// How trees are scored: auto, bit-vector, oblivious (both in bins of a byte), walk, scalar (thresholds as floats) or
+    /// portable.
+    #[arg(long, value_name = "E", default_value = "auto")]
+    pub(crate) tree_engine: TreeEngine,
 }
 
 #[derive(Debug, Args)]
@@ -157,6 +161,10 @@ pub(crate) struct Bench {
     /// The backend to use; chosen by the loader unless given [native, tract, candle, ort].
     #[arg(long, value_name = "B")]
     pub(crate) backend: Option<Backend>,
+    /// How trees are scored: auto, bit-vector, oblivious (both in bins of a byte), walk, scalar (thresholds as floats) or
+    /// portable.
+    #[arg(long, value_name = "E", default_value = "auto")]
+    pub(crate) tree_engine: TreeEngine,
     /// Prints a JSON object per line.
     #[arg(long)]
     pub(crate) json: bool,

@@ -15,7 +15,7 @@ use crate::draw::Bar;
 const DRAWN_ROWS: usize = 10_000;
 
 pub(crate) fn inspect(args: &Inspect) -> Result<()> {
-    let model = load(loader(args.backend), &args.model)?;
+    let model = load(loader(args.backend).tree_engine(args.tree_engine), &args.model)?;
     let inspection = Inspection::of(&model);
     let mut text = if args.json { json(&inspection)? } else { inspection.to_string() };
     if !text.ends_with('\n') {
@@ -53,7 +53,8 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
 }
 
 pub(crate) fn bench(args: &Bench) -> Result<()> {
-    let model = load(loader(args.backend).threads(args.threads), &args.model)?;
+    let loader = loader(args.backend).threads(args.threads).tree_engine(args.tree_engine);
+    let model = load(loader, &args.model)?;
     let signature = model.signature();
     let inputs = match &args.input {
         Some(path) => open(path, signature, &TableOptions::default())?.read_all()?,
