@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::optim::Optimizer;
 
 use super::contain::contained;
 use super::{convert, recurrent};
@@ -39,7 +40,7 @@ struct Plan {
 impl Plan {
     fn compile(mut typed: TypedModel) -> TractResult<Self> {
         recurrent::begin_anew(&mut typed);
-        let plan = typed.into_optimized()?.into_runnable()?;
+        let plan = optimized(typed)?.into_runnable()?;
         let repeatable = recurrent::is_repeatable(plan.model());
         let outlets = plan.model().input_outlets()?;
         let sources = outlets.iter().map(|outlet| outlet.node).collect();
@@ -78,6 +79,33 @@ impl Plan {
         }
         Ok(outputs.iter().map(|value| convert::from_tract(value)).collect())
     }
+}
+
+/// `typed` in the form that tract runs.
+///
+/// tract takes axes of one element out wherever it can. In a batch of one row that can part a bias or an activation from
+/// the product before it, which would have taken them in, so the form that keeps the axes is made as well, and the one with fewer
+/// nodes is taken.
+fn optimized(typed: TypedModel) -> TractResult<TypedModel> {
+    let mut alone = false;
+    for outlet in typed.input_outlets()? {
+        alone |= typed.outlet_fact(*outlet)?.shape.first().is_some_and(|size| size.is_one());
+    }
+    if !alone {
+        return typed.into_optimized();
+    }
+    let usual = typed.clone().into_optimized()?;
+    Ok(with_axes(typed).ok().filter(|kept| kept.nodes.len() < usual.nodes.len()).unwrap_or(usual))
+}
+
+/// `typed` optimised, its axes left where they are.
+fn with_axes(mut typed: TypedModel) -> TractResult<TypedModel> {
+    let mut declutter = Optimizer::declutter();
+    // The pass has no other name.
+    declutter.passes.retain(|pass| format!("{pass:?}") != "ChangeAxes");
+    declutter.optimize(&mut typed)?;
+    typed.optimize()?;
+    Ok(typed)
 }
 
 /// A plan that is there, or that one thread is making while others wait for it.
