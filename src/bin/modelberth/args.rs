@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use modelberth::{Backend, TreeEngine};
 use modelberth::table::TableFormat;
+use modelberth::{Backend, TreeEngine};
 
 /// Runs trained models: say what one is, predict a data set, time it.
 #[derive(Debug, Parser)]
