@@ -6,7 +6,8 @@ usage: optimize.py MODELBERTH NETS OUT [--minilm DIR [--sentences FILE]]      (n
 MODELBERTH is the binary, NETS the directory of `make_nets.py`, OUT a directory for the files, DIR that of
 `export_minilm.py`, FILE an .npz of the ids of other sentences, as that writes them. Prints, layer by layer, the signal to noise
 ratio in dB of both quantised models against the float one, as ONNX Runtime computes all three, and what the others come to;
-at the end the figures with their bars. Every file written is run by ONNX Runtime and by MODELBERTH, and the answers compared.
+at the end the figures with their bars. Every file written is run by ONNX Runtime, and those but MiniLM's by MODELBERTH too,
+and the answers compared.
 """
 import json, os, subprocess, sys, time
 import numpy as np, onnx, onnxruntime as ort
@@ -202,7 +203,6 @@ for file in [small, student]:
     answer = theirs.run(None, {theirs.get_inputs()[0].name: held["x"]})
     labels = next((a for a in answer if a.ndim == 1 and a.dtype == np.int64), answer[-1].argmax(-1))
     print(f"{os.path.basename(file)} through ONNX Runtime: accuracy {(labels == held['label']).mean():.4f}")
-
 
 
 def binned():
