@@ -167,6 +167,9 @@ fn parts(f: &mut fmt::Formatter<'_>, parts: &[Description], depth: usize) -> fmt
     for part in parts {
         let format = if part.format.is_empty() { String::new() } else { format!("{}, ", part.format) };
         writeln!(f, "{:indent$}{format}{}: {}", "", part.backend, part.engine, indent = 2 * depth + 2)?;
+        for note in &part.notes {
+            writeln!(f, "{:indent$}{note}", "", indent = 2 * depth + 4)?;
+        }
         // A composed model may hold itself over and over; a page does not need more.
         if depth < 8 {
             self::parts(f, &part.parts, depth + 1)?;

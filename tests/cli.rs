@@ -298,6 +298,30 @@ fn bench_prints_a_line_per_batch_size() {
 }
 
 #[test]
+fn bench_times_operators() {
+    let net = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nets/mlp.onnx");
+    let args = ["bench", net, "--backend", "native", "--batch", "40", "--seconds", "0.02", "--operators"];
+    let with_json: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+    let line: serde_json::Value = serde_json::from_str(&stdout(&run(&with_json))).unwrap();
+    let operators = line["operators"].as_array().unwrap();
+    let share: f64 = operators.iter().map(|o| o["share"].as_f64().unwrap()).sum();
+    assert!(operators.len() >= 3 && (share - 1.0).abs() < 0.01, "{line}");
+    assert!(operators.iter().any(|o| o["operator"].as_str().unwrap().contains("Gemm")), "{line}");
+    let text = stdout(&run(&args));
+    assert_eq!(text.lines().count(), 1 + operators.len(), "{text}");
+    // A graph of one step, and a model that is no graph.
+    assert_eq!(
+        stdout(&run(&["bench", &zoo("regressor_Ridge.onnx"), "--batch", "3", "--seconds", "0.01", "--operators"]))
+            .lines()
+            .count(),
+        2
+    );
+    let output = run(&["bench", &zoo("lgb_binary.txt"), "--seconds", "0.01", "--operators"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && stderr.contains("tells no operators"), "{stderr}");
+}
+
+#[test]
 fn wrong_usage_ends_with_two() {
     for args in [
         &[][..],

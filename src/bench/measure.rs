@@ -61,9 +61,6 @@ pub fn measure(
     time: Duration,
     progress: &dyn Progress,
 ) -> Result<Timing> {
-    if batch == 0 {
-        return Err(Error::new(ErrorKind::InvalidArgument, "a batch has at least one row"));
-    }
     let windows = Windows::new(model, inputs, batch)?;
     let batch = windows.batch;
     let mut at = 0;
@@ -125,27 +122,30 @@ pub fn measure(
 }
 
 /// The value at share `q` of `sorted`, between neighbours where it falls between them. `sorted` is not empty.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let at = q * (sorted.len() - 1) as f64;
     let below = sorted[at.floor() as usize];
     below + (sorted[at.ceil() as usize] - below) * at.fract()
 }
 
-fn tenth(ns: f64) -> f64 {
+pub(super) fn tenth(ns: f64) -> f64 {
     (ns * 10.0).round() / 10.0
 }
 
 /// Windows of consecutive rows, wrapping round: the rows are repeated until each window lies in one piece.
-struct Windows {
+pub(super) struct Windows {
     inputs: Tensors<'static>,
     /// Which inputs have a batch axis.
     batched: Vec<bool>,
-    rows: usize,
-    batch: usize,
+    pub(super) rows: usize,
+    pub(super) batch: usize,
 }
 
 impl Windows {
-    fn new(model: &dyn Model, inputs: &Tensors<'_>, batch: usize) -> Result<Self> {
+    pub(super) fn new(model: &dyn Model, inputs: &Tensors<'_>, batch: usize) -> Result<Self> {
+        if batch == 0 {
+            return Err(Error::new(ErrorKind::InvalidArgument, "a batch has at least one row"));
+        }
         let signature = model.signature();
         let batched = |name: &str| signature.input(name).is_none_or(|s| s.is_batched());
         if !signature.is_batched() {
@@ -175,7 +175,7 @@ impl Windows {
 
     /// What a host does for a call: a set of borrowed inputs.
     #[inline]
-    fn window(&self, at: usize) -> Result<Tensors<'_>> {
+    pub(super) fn window(&self, at: usize) -> Result<Tensors<'_>> {
         let mut window = Tensors::with_capacity(self.inputs.len());
         for ((name, tensor), &batched) in self.inputs.iter().zip(&self.batched) {
             window.push(name.clone(), if batched { tensor.rows(at..at + self.batch)? } else { tensor.as_view() });

@@ -12,8 +12,10 @@
 
 mod draw;
 mod measure;
+mod operators;
 #[cfg(test)]
 mod tests;
 
 pub use draw::draw_inputs;
 pub use measure::{NsPerRow, Timing, measure};
+pub use operators::{OperatorTime, operators};

@@ -1,9 +1,11 @@
 //! What became of a model: one report for everything that makes models smaller or faster.
 
 use std::fmt::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
+use super::file::write_whole;
 use super::quantize::layer_name;
 use crate::onnx::NodeProto;
 use crate::validate::{Interval, Measured, Metric};
@@ -188,6 +190,22 @@ impl Report {
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string_pretty(self)
             .map_err(|e| Error::new(ErrorKind::Io, "the report can't be written as JSON").with_source(e))
+    }
+
+    /// Writes the report to `path`, as Markdown where the name ends in `.md`, as JSON else. A file appears whole or not
+    /// at all.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] and its like from the file system.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let markdown = path.extension().is_some_and(|e| e == "md");
+        let text = if markdown { self.to_markdown() } else { self.to_json()? + "\n" };
+        // Nothing takes the place of a terminal or a pipe.
+        if path.metadata().is_ok_and(|m| !m.is_file()) {
+            return std::fs::write(path, text).map_err(|e| Error::from(e).file(path.display()));
+        }
+        write_whole(path, text.as_bytes())
     }
 
     /// The report as a page of Markdown.

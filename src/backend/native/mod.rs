@@ -7,6 +7,7 @@
 mod analyze;
 #[allow(dead_code, unused_imports, reason = "the form has parts that the readers of LightGBM and CatBoost fill")]
 pub(crate) mod boosters;
+mod clock;
 mod compile;
 mod fuse;
 mod model;
@@ -24,6 +25,7 @@ mod tests;
 pub(crate) mod trees;
 pub(crate) mod value;
 
+pub(crate) use clock::record;
 pub(crate) use model::load;
 #[cfg(feature = "tract")]
 pub(crate) use ops::has;

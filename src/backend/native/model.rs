@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::analyze::{self, Analysis, Batching, Output};
+use super::clock::timed;
 use super::compile::{self, Context};
 use super::op::{Arg, Scratch};
 use super::pool::{Pool, Threads};
@@ -23,6 +24,8 @@ use crate::{
 
 /// The elements that the values of one block of rows may take, so that they stay in the cache.
 const BLOCK_ELEMENTS: usize = 1 << 16;
+/// As many as there are weights, which every block reads anew, but no more than this.
+const MOST_BLOCK_ELEMENTS: usize = 1 << 22;
 
 /// The model in an ONNX file; `reason` says why this backend was chosen.
 pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<Arc<dyn Model>> {
@@ -61,7 +64,10 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     let named = analysis.signature.outputs().iter().map(|o| o.name().as_str());
     unique(named, "two outputs of the graph have the same name")?;
     let pool = Pool::new(loader.threads, analysis.elements_per_row)?;
-    let block = (BLOCK_ELEMENTS / analysis.elements_per_row).clamp(16, 4096);
+    let weights = usize::try_from(program.parameters()).unwrap_or(usize::MAX);
+    let block = weights.clamp(BLOCK_ELEMENTS, MOST_BLOCK_ELEMENTS) / analysis.elements_per_row;
+    // Kernels take twelve rows at once, or six or four.
+    let block = block.clamp(12, 4096) / 12 * 12;
     let plain = is_plain(&analysis);
     let lone = lone_step(&program, &analysis.signature, limits).filter(|_| plain);
     let description = describe(&proto, original, &program, &analysis, loader, reason);
@@ -310,7 +316,7 @@ impl NativeModel {
             _ => one.clone(),
         };
         with_scratch(self.limits, self.pool.threads(), |cx| {
-            step.op.fill(x, rows.count().unwrap_or(1), &mut outputs, cx)
+            timed(&step.label, || step.op.fill(x, rows.count().unwrap_or(1), &mut outputs, cx))
         })
         .expect("a lone step was seen to fill its outputs")
         .map_err(|e| e.node(&step.label))?;

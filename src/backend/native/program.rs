@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
+use super::clock::timed;
 use super::op::{Arg, Args, Op, Outs, Scratch};
 use super::value::Value;
 use crate::{Error, ErrorKind, Result};
@@ -77,7 +78,7 @@ impl Program {
                 Some(_) => (0..args.len()).map(|a| args.opt(a).map(|v| Cow::Owned(v.shape().to_vec()))).collect(),
                 None => Vec::new(),
             };
-            let outs = step.op.run(&mut args, cx).map_err(|e| label(e, step))?;
+            let outs = timed(&step.label, || step.op.run(&mut args, cx)).map_err(|e| label(e, step))?;
             if let Some(watcher) = &mut watcher {
                 watcher(i, &shapes, &outs);
             }

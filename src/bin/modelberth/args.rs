@@ -142,7 +142,8 @@ A batch of 1 is a batch prediction of one row. Calls of less than 5 us are timed
 
 Examples:
   modelberth bench churn.onnx
-  modelberth bench churn.onnx --input customers.parquet --batch 1,64 --seconds 5 --json")]
+  modelberth bench churn.onnx --input customers.parquet --batch 1,64 --seconds 5 --json
+  modelberth bench network.onnx --batch 32 --operators")]
 pub(crate) struct Bench {
     /// The model file, or registry:NAME@ALIAS.
     pub(crate) model: PathBuf,
@@ -165,6 +166,9 @@ pub(crate) struct Bench {
     /// portable.
     #[arg(long, value_name = "E", default_value = "auto")]
     pub(crate) tree_engine: TreeEngine,
+    /// Times each operator as well, for S seconds more: a line for each, or `operators` in the JSON object.
+    #[arg(long)]
+    pub(crate) operators: bool,
     /// Prints a JSON object per line.
     #[arg(long)]
     pub(crate) json: bool,

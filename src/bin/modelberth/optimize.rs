@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use modelberth::optimize::{
-    self, Activation, Budget, Calibration, Data, Optimized, Pruning, Report, Student, Target, WeightForm,
+    self, Activation, Budget, Calibration, Data, Optimized, Pruning, Student, Target, WeightForm,
     refuse_same_file,
 };
 use modelberth::validate::Metric;
@@ -365,16 +365,10 @@ pub(crate) fn convert(args: &Convert) -> Result<bool> {
 pub(crate) fn deliver(done: &Optimized, output: &Path, report: Option<&Path>) -> Result<bool> {
     done.write(output)?;
     if let Some(path) = report {
-        write_report(&done.report, path)?;
+        done.report.write(path)?;
     }
     print(done.report.to_string().as_bytes())?;
     Ok(done.report.budget.as_ref().is_none_or(|b| b.held))
-}
-
-fn write_report(report: &Report, path: &Path) -> Result<()> {
-    let markdown = path.extension().is_some_and(|e| e == "md");
-    let text = if markdown { report.to_markdown() } else { report.to_json()? + "\n" };
-    std::fs::write(path, text).map_err(|e| Error::from(e).file(path.display()))
 }
 
 pub(crate) fn compare(args: &Compare) -> Result<()> {

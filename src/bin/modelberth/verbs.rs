@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::CommandFactory;
+use modelberth::bench::{OperatorTime, Timing};
 use modelberth::table::{TableFormat, TableOptions, TableReader, TableWriter, predict_table};
 use modelberth::{Backend, Error, ErrorKind, Inspection, Loader, Model, Result, Signature};
 
@@ -52,6 +53,15 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
     predicted.map(|_| ())
 }
 
+/// A line of `bench` as JSON.
+#[derive(serde::Serialize)]
+struct Timed {
+    #[serde(flatten)]
+    timing: Timing,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operators: Option<Vec<OperatorTime>>,
+}
+
 pub(crate) fn bench(args: &Bench) -> Result<()> {
     let loader = loader(args.backend).threads(args.threads).tree_engine(args.tree_engine);
     let model = load(loader, &args.model)?;
@@ -63,10 +73,18 @@ pub(crate) fn bench(args: &Bench) -> Result<()> {
     for &batch in &args.batch {
         let bar = Bar::new();
         let timing = modelberth::bench::measure(&model, &inputs, batch, args.seconds, &bar);
+        let operators =
+            args.operators.then(|| modelberth::bench::operators(&model, &inputs, batch, args.seconds, &bar));
         bar.clear();
-        let timing = timing?;
-        let line = if args.json { json(&timing)? } else { timing.to_string() };
-        print(format!("{line}\n").as_bytes())?;
+        let (timing, operators) = (timing?, operators.transpose()?);
+        let mut lines = String::new();
+        if args.json {
+            lines.push_str(&json(&Timed { timing, operators })?);
+        } else {
+            lines.push_str(&timing.to_string());
+            lines.extend(operators.iter().flatten().map(|operator| format!("\n{operator}")));
+        }
+        print(format!("{lines}\n").as_bytes())?;
     }
     Ok(())
 }

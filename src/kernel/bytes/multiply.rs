@@ -1,10 +1,12 @@
+use std::ops::Range;
+
 use super::dot::Kind;
 use super::finish::Finish;
 use super::matrix::{ByteMatrix, NR, Panels};
 use super::rows::Bytes;
 use crate::kernel::Left;
 #[cfg(target_arch = "x86_64")]
-use crate::kernel::left::pointers;
+use crate::kernel::{isa::prefetch, left::pointers};
 
 /// Rows are taken in blocks of about so many numbers, which stay in a near cache while the panels pass by.
 const BLOCK: usize = 1 << 16;
@@ -28,26 +30,27 @@ impl ByteMatrix {
             for p in 0..self.n.div_ceil(NR) {
                 let mut done = Corrected { matrix: self, panel: p, sums: &sums, zero: x.zero, finish: &mut *finish };
                 let at = p * panel..(p + 1) * panel;
-                let tile = Tiles { left, from, to, steps };
+                let next = if p + 1 < self.n.div_ceil(NR) { at.end } else { 0 };
+                let tile = Tiles { left, from, to, steps, at: at.clone(), next };
                 match (&self.panels, self.dot.kind()) {
                     (Panels::Wide(all), Kind::Scalar) => scalar(&tile, &x.wide, &all[at], &mut done),
                     (Panels::Bytes(all), Kind::Scalar) => scalar(&tile, &x.wide, &all[at], &mut done),
                     // SAFETY: a `Dot` of this kind exists only where the processor was found to have the instructions;
                     // rows end within `x` and panels within the matrix, as was asserted.
                     #[cfg(target_arch = "x86_64")]
-                    (Panels::Wide(all), Kind::Avx2) => unsafe { avx2::panel(&tile, &x.wide, &all[at], &mut done) },
+                    (Panels::Wide(all), Kind::Avx2) => unsafe { avx2::panel(&tile, &x.wide, all, &mut done) },
                     // SAFETY: as above.
                     #[cfg(target_arch = "x86_64")]
-                    (Panels::Bytes(all), Kind::Avx2) => unsafe { avx2::panel(&tile, &x.wide, &all[at], &mut done) },
+                    (Panels::Bytes(all), Kind::Avx2) => unsafe { avx2::panel(&tile, &x.wide, all, &mut done) },
                     // SAFETY: as above.
                     #[cfg(target_arch = "x86_64")]
                     (Panels::Bytes(all), Kind::AvxVnni) => unsafe {
-                        avx_vnni::panel(&tile, &x.narrow, &all[at], &mut done);
+                        avx_vnni::panel(&tile, &x.narrow, all, &mut done);
                     },
                     // SAFETY: as above.
                     #[cfg(target_arch = "x86_64")]
                     (Panels::Bytes(all), Kind::Avx512Vnni) => unsafe {
-                        avx512_vnni::panel(&tile, &x.narrow, &all[at], &mut done);
+                        avx512_vnni::panel(&tile, &x.narrow, all, &mut done);
                     },
                     #[cfg(target_arch = "x86_64")]
                     (Panels::Wide(_), Kind::AvxVnni | Kind::Avx512Vnni) => {
@@ -103,6 +106,20 @@ struct Tiles<'a> {
     from: usize,
     to: usize,
     steps: usize,
+    /// Where the weights of the panel lie.
+    at: Range<usize>,
+    /// Where those of the next one begin, which is asked for meanwhile, a line at a time: the processor's own prefetching
+    /// starts anew at every panel, and lets the first rows of each wait for memory.
+    next: usize,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Tiles<'_> {
+    /// Where in `all` the tile of the rows from `row` on begins to ask for the next panel: as far in it as rows are done.
+    #[inline(always)]
+    fn ahead<W>(&self, all: &[W], row: usize) -> *const W {
+        all.as_ptr().wrapping_add(self.next + (row - self.from) * self.at.len() / (self.to - self.from))
+    }
 }
 
 fn scalar<W: Copy + Into<i32>, F: Finish>(tiles: &Tiles<'_>, x: &[i16], panel: &[W], done: &mut Corrected<'_, F>) {
@@ -127,23 +144,24 @@ fn scalar<W: Copy + Into<i32>, F: Finish>(tiles: &Tiles<'_>, x: &[i16], panel: &
 macro_rules! by_rows {
     ($features:literal, $x:ty, $weight:ident, $bound:path, [$most:literal, $($rows:literal),*]) => {
         /// # Safety
-        /// Rows must end within `x`, and `panel` must have the steps of all pieces.
+        /// Rows must end within `x`, and the panel in `all` must have the steps of all pieces.
         #[target_feature(enable = $features)]
         pub(super) unsafe fn panel<$weight: $bound, F: Finish>(
             tiles: &Tiles<'_>,
             x: &[$x],
-            panel: &[$weight],
+            all: &[$weight],
             done: &mut Corrected<'_, F>,
         ) {
+            let panel = &all[tiles.at.clone()];
             let mut row = tiles.from;
             while tiles.to - row >= $most {
                 // SAFETY: as promised by the caller.
-                unsafe { tile::<$most, $weight, F>(tiles, row, x, panel, done) };
+                unsafe { tile::<$most, $weight, F>(tiles, row, x, panel, tiles.ahead(all, row), done) };
                 row += $most;
             }
             $(while tiles.to - row >= $rows {
                 // SAFETY: as above.
-                unsafe { tile::<$rows, $weight, F>(tiles, row, x, panel, done) };
+                unsafe { tile::<$rows, $weight, F>(tiles, row, x, panel, tiles.ahead(all, row), done) };
                 row += $rows;
             })*
         }
@@ -155,7 +173,7 @@ macro_rules! by_rows {
 mod avx2 {
     use std::arch::x86_64::*;
 
-    use super::{Corrected, Finish, NR, Tiles, pointers};
+    use super::{Corrected, Finish, NR, Tiles, pointers, prefetch};
 
     /// The sums of both halves of a panel.
     #[inline]
@@ -202,6 +220,7 @@ mod avx2 {
         row: usize,
         x: &[i16],
         panel: &[W],
+        mut ahead: *const W,
         done: &mut Corrected<'_, F>,
     ) {
         let starts = tiles.left.starts::<ROWS>(row);
@@ -212,6 +231,9 @@ mod avx2 {
             // SAFETY: rows end within `x`.
             let at = unsafe { pointers(x, starts, piece) };
             for step in 0..tiles.steps {
+                if step % 8 == 0 {
+                    prefetch(&mut ahead);
+                }
                 // SAFETY: a panel has 32 weights for each step of each piece, and each piece as many pairs as steps.
                 unsafe {
                     let (w0, w1) = (W::load(weights), W::load(weights.add(NR)));
@@ -236,7 +258,7 @@ mod avx_vnni {
     use std::arch::x86_64::*;
 
     use super::avx2::joined;
-    use super::{Corrected, Finish, NR, Tiles, pointers};
+    use super::{Corrected, Finish, NR, Tiles, pointers, prefetch};
 
     by_rows!("avx2,fma,avxvnni", u8, W, Byte, [6, 4, 2, 1]);
 
@@ -251,6 +273,7 @@ mod avx_vnni {
         row: usize,
         x: &[u8],
         panel: &[W],
+        mut ahead: *const W,
         done: &mut Corrected<'_, F>,
     ) {
         let starts = tiles.left.starts::<ROWS>(row);
@@ -261,6 +284,9 @@ mod avx_vnni {
             // SAFETY: rows end within `x`.
             let at = unsafe { pointers(x, starts, piece) };
             for step in 0..tiles.steps {
+                if step % 4 == 0 {
+                    prefetch(&mut ahead);
+                }
                 // SAFETY: a panel has 64 weights for each step of each piece, and each piece as many fours as steps.
                 unsafe {
                     let w0 = _mm256_loadu_si256(weights.cast());
@@ -286,7 +312,7 @@ mod avx512_vnni {
     use std::arch::x86_64::*;
 
     use super::avx_vnni::Byte;
-    use super::{Corrected, Finish, NR, Tiles, pointers};
+    use super::{Corrected, Finish, NR, Tiles, pointers, prefetch};
 
     by_rows!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma", u8, W, Byte, [12, 4, 1]);
 
@@ -297,6 +323,7 @@ mod avx512_vnni {
         row: usize,
         x: &[u8],
         panel: &[W],
+        mut ahead: *const W,
         done: &mut Corrected<'_, F>,
     ) {
         let starts = tiles.left.starts::<ROWS>(row);
@@ -309,6 +336,7 @@ mod avx512_vnni {
             let at = unsafe { pointers(x, starts, piece) };
             let mut step = 0;
             while step + 2 <= tiles.steps {
+                prefetch(&mut ahead);
                 // SAFETY: a panel has 64 weights for each step of each piece, and each piece as many fours as steps.
                 unsafe {
                     let w0 = _mm512_loadu_si512(weights.cast());
