@@ -9,8 +9,9 @@ const MOST_ELEMENTS: usize = 1 << 31;
 
 /// Draws `rows` rows of inputs for a model of this signature; the same for the same `seed`.
 ///
-/// Floats are standard normal, integers from 0 to 9, truth values and strings even; where the signature knows the
-/// categories of a column, its values are drawn from them. Open dimensions other than the batch get 16 entries.
+/// Floats are standard normal, integers from 0 to 9 (0 and 1 in rows of open length, as an encoder's mask has them),
+/// truth values and strings even; where the signature knows the categories of a column, its values are drawn from them.
+/// Open dimensions other than the batch get 16 entries.
 ///
 /// # Errors
 /// [`ErrorKind::LimitExceeded`] when an input would have more than 2^31 elements.
@@ -39,6 +40,8 @@ fn draw(spec: &TensorSpec, rows: usize, random: &mut Random) -> Result<Tensor<'s
             .actual(crate::tensor::shape_text(&shape))
     })?;
     let width = if shape.len() < 2 { 1 } else { shape.last().copied().unwrap_or(1).max(1) };
+    // The ids, mask and segments of a text; only the ids know more values than two.
+    let integers = if matches!(spec.dims(), [_, .., Dim::Named(_) | Dim::Any]) { 2 } else { 10 };
     // A column has categories of its own, or one list is meant for all.
     let categories = |i: usize| {
         match spec.categories() {
@@ -60,14 +63,14 @@ fn draw(spec: &TensorSpec, rows: usize, random: &mut Random) -> Result<Tensor<'s
     }
     match spec.dtype() {
         DType::Bool => filled!(bool, |r: &mut Random| r.below(2) == 1),
-        DType::U8 => filled!(u8, |r: &mut Random| r.below(10) as u8),
-        DType::U16 => filled!(u16, |r: &mut Random| r.below(10) as u16),
-        DType::U32 => filled!(u32, |r: &mut Random| r.below(10) as u32),
-        DType::U64 => filled!(u64, |r: &mut Random| r.below(10) as u64),
-        DType::I8 => filled!(i8, |r: &mut Random| r.below(10) as i8),
-        DType::I16 => filled!(i16, |r: &mut Random| r.below(10) as i16),
-        DType::I32 => filled!(i32, |r: &mut Random| r.below(10) as i32),
-        DType::I64 => filled!(i64, |r: &mut Random| r.below(10) as i64),
+        DType::U8 => filled!(u8, |r: &mut Random| r.below(integers) as u8),
+        DType::U16 => filled!(u16, |r: &mut Random| r.below(integers) as u16),
+        DType::U32 => filled!(u32, |r: &mut Random| r.below(integers) as u32),
+        DType::U64 => filled!(u64, |r: &mut Random| r.below(integers) as u64),
+        DType::I8 => filled!(i8, |r: &mut Random| r.below(integers) as i8),
+        DType::I16 => filled!(i16, |r: &mut Random| r.below(integers) as i16),
+        DType::I32 => filled!(i32, |r: &mut Random| r.below(integers) as i32),
+        DType::I64 => filled!(i64, |r: &mut Random| r.below(integers) as i64),
         DType::F16 => filled!(f16, |r: &mut Random| f16::from_f64(r.normal())),
         DType::Bf16 => filled!(bf16, |r: &mut Random| bf16::from_f64(r.normal())),
         DType::F32 => filled!(f32, |r: &mut Random| r.normal() as f32),

@@ -98,6 +98,10 @@ fn drawn_inputs_fit_the_signature_and_repeat() {
     assert!(drawn.tensor("plan").unwrap().as_slice::<String>().unwrap().iter().all(|p| p == "free" || p == "pro"));
     let mean = drawn.get::<f64>("f64").unwrap().mean().unwrap();
     assert!(mean.abs() < 0.3, "{mean}");
+    let ids = TensorSpec::new("ids", DType::I64, [Dim::Batch, Dim::Named("s".into())]);
+    let ids = draw_inputs(&Signature::new(vec![ids], Vec::new()), 100, 7).unwrap();
+    assert_eq!(ids.tensor("ids").unwrap().shape(), [100, 16]);
+    assert!(ids.get::<i64>("ids").unwrap().iter().all(|id| (0..2).contains(id)));
     let huge = Signature::new(vec![TensorSpec::new("x", DType::F32, [Dim::Batch, Dim::Fixed(1 << 40)])], Vec::new());
     assert_eq!(draw_inputs(&huge, 10, 0).unwrap_err().kind(), ErrorKind::LimitExceeded);
 }

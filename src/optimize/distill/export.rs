@@ -76,12 +76,16 @@ impl Draft {
         let dims = [Dim::Symbolic("m"), Dim::Fixed(width)];
         let mut outputs = Vec::new();
         if let Some(label) = &lesson.label {
-            let classes = classes(lesson, label)?;
-            self.constants.push(classes);
             let attributes = [builder::int("axis", 1), builder::int("keepdims", 0)];
-            self.nodes.push(builder::node("ArgMax", "", &[&output], &["student.class"], attributes));
-            let axis = [builder::int("axis", 0)];
-            self.nodes.push(builder::node("Gather", "", &["student.classes", "student.class"], &[label.name()], axis));
+            let mut names = lesson.output.features().iter().enumerate();
+            if label.dtype() == DType::I64 && names.all(|(i, name)| *name == i.to_string()) {
+                self.nodes.push(builder::node("ArgMax", "", &[&output], &[label.name()], attributes));
+            } else {
+                self.constants.push(classes(lesson, label)?);
+                self.nodes.push(builder::node("ArgMax", "", &[&output], &["student.class"], attributes));
+                let (from, axis) = (["student.classes", "student.class"], [builder::int("axis", 0)]);
+                self.nodes.push(builder::node("Gather", "", &from, &[label.name()], axis));
+            }
             outputs.push(builder::value_info(label.name(), code_of(label.dtype()), &[Dim::Symbolic("m")]));
         }
         outputs.push(builder::value_info(&output, data_type::FLOAT, if flat { &dims[..1] } else { &dims }));
