@@ -1,7 +1,6 @@
 //! What the backends for ONNX files say about a file in the same way.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 
 use crate::load::Source;
 #[cfg(feature = "tract")]
@@ -15,7 +14,7 @@ use crate::{Artifact, Error, ErrorKind, Limits, Result};
 /// [`ErrorKind::Malformed`] when the file is broken or holds no graph; [`ErrorKind::LimitExceeded`].
 pub(crate) fn decode(source: &Source, limits: &Limits) -> Result<ModelProto> {
     let decode = DecodeLimits { max_depth: limits.max_depth, max_messages: limits.max_messages };
-    let proto = ModelProto::decode(Arc::clone(&source.bytes), &decode)?;
+    let proto = ModelProto::decode(source.bytes.clone(), &decode)?;
     if proto.graph.is_none() {
         return Err(Error::new(
             ErrorKind::Malformed,

@@ -19,6 +19,8 @@ mod gemm;
 mod isa;
 mod left;
 mod levels;
+#[cfg(any(feature = "native", feature = "tract"))]
+mod map;
 #[cfg(feature = "tract")]
 mod memory;
 mod nodes;
@@ -41,6 +43,8 @@ pub(crate) use gemm::Packed;
 pub(crate) use isa::Isa;
 pub(crate) use left::{Left, Places};
 pub(crate) use levels::{LevelTrees, MOST_LEVELS, Step};
+#[cfg(any(feature = "native", feature = "tract"))]
+pub(crate) use map::MappedFile;
 #[cfg(feature = "tract")]
 pub(crate) use memory::release_free_pages;
 pub(crate) use nodes::{PackedNode, PackedNodes, SmallNode, WideNode};

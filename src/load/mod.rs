@@ -1,5 +1,6 @@
 //! From a file to a model: what the bytes are, and which backend takes them.
 
+mod content;
 mod device;
 #[cfg(feature = "candle")]
 mod folder;

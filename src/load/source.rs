@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(feature = "candle")]
 use super::Folder;
+use super::content::{Content, LARGE_BYTES};
 use super::{Format, Limits};
 use crate::onnx::ExternalData;
 use crate::{Artifact, ArtifactFile, Error, ErrorKind, Result};
@@ -17,16 +18,13 @@ const MAX_NESTING: usize = 8;
 /// exponentially many.
 const MAX_PARTS: usize = 1024;
 
-/// From this many bytes on a file is not kept in memory beside the model that was made of it.
-const LARGE_BYTES: usize = 8 << 20;
-
 /// The bytes of a model's main file, and where the others would be.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// The file's name, for messages and artifacts.
     pub(crate) name: String,
     /// The content.
-    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) bytes: Content,
     /// The directory that other files of the model are confined to; none when it came from memory.
     pub(crate) directory: Option<PathBuf>,
     /// Where the content was read; none when it came from memory.
@@ -64,10 +62,10 @@ impl Source {
                 .expected(format!("at most {} bytes", limits.max_file_bytes))
                 .actual(format!("{} bytes", meta.len())));
         }
-        let bytes = std::fs::read(path).map_err(|e| Error::from(e).model(&shown))?;
+        let bytes = Content::open(path).map_err(|e| Error::from(e).model(&shown))?;
         let name = path.file_name().map_or_else(|| shown.clone(), |n| n.to_string_lossy().into_owned());
         let directory = path.parent().map(|p| if p.as_os_str().is_empty() { PathBuf::from(".") } else { p.to_owned() });
-        Ok(Self { directory, path: Some(path.to_owned()), ..Self::bare(name, bytes.into()) })
+        Ok(Self { directory, path: Some(path.to_owned()), ..Self::bare(name, bytes) })
     }
 
     /// Other content in the place of this file, with the same files beside it.
@@ -106,7 +104,7 @@ impl Source {
                 .expected(format!("at most {} bytes", limits.max_file_bytes))
                 .actual(format!("{} bytes", bytes.len())));
         }
-        Ok(Self::bare(name.to_owned(), bytes))
+        Ok(Self::bare(name.to_owned(), bytes.into()))
     }
 
     /// Where the content was read; nothing where it came from memory.
@@ -115,7 +113,7 @@ impl Source {
         self.path.as_deref()
     }
 
-    fn bare(name: String, bytes: Arc<[u8]>) -> Self {
+    fn bare(name: String, bytes: Content) -> Self {
         Self { name, bytes, directory: None, path: None, beside: None, nesting: 0, parts: Arc::default() }
     }
 
@@ -212,12 +210,11 @@ impl Source {
     )]
     pub(crate) fn main_file(&self) -> ArtifactFile {
         match &self.path {
-            Some(path) if self.bytes.len() >= LARGE_BYTES => {
+            Some(path) if self.bytes.len() as u64 >= LARGE_BYTES => {
                 let location = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                let digest = crate::Digest::of(&self.bytes);
-                ArtifactFile::on_disk(self.name.as_str(), location, digest, self.bytes.len() as u64)
+                ArtifactFile::on_disk(self.name.as_str(), location, self.bytes.digest(), self.bytes.len() as u64)
             }
-            _ => ArtifactFile::in_memory(self.name.as_str(), Arc::clone(&self.bytes)),
+            _ => ArtifactFile::in_memory(self.name.as_str(), self.bytes.to_memory()),
         }
     }
 
@@ -241,8 +238,8 @@ impl Source {
             return Ok(file);
         }
         let location = self.directory.as_deref().unwrap_or(Path::new(".")).join(path);
-        let bytes = std::fs::read(&location).map_err(|e| Error::from(e).model(location.display()))?;
-        Ok(ArtifactFile::on_disk(path, location, crate::Digest::of(&bytes), bytes.len() as u64))
+        let bytes = Content::open(&location).map_err(|e| Error::from(e).model(location.display()))?;
+        Ok(ArtifactFile::on_disk(path, location, bytes.digest(), bytes.len() as u64))
     }
 }
 

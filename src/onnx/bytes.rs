@@ -1,23 +1,37 @@
 //! A shared, immutable run of bytes.
 
 use core::{fmt, ops::Deref};
-use std::{sync::Arc, vec::Vec};
+use std::{ops::Range, sync::Arc, vec::Vec};
+
+/// What owns bytes. It answers the same bytes at every call.
+pub(crate) trait Owner: AsRef<[u8]> + Send + Sync {
+    /// Gives back the memory of a range that is not needed for now, where that can be.
+    fn release(&self, _range: Range<usize>) {}
+}
+
+impl Owner for Vec<u8> {}
+impl Owner for Arc<[u8]> {}
+
+#[cfg(any(feature = "native", feature = "tract"))]
+impl Owner for crate::kernel::MappedFile {
+    fn release(&self, range: Range<usize>) {
+        Self::release(self, range);
+    }
+}
 
 /// A range of bytes that keeps its owner alive, so that the weights of a decoded model are the file's own bytes.
 ///
 /// Cloning and slicing cost a reference count. Every slice keeps the whole owner in memory.
 #[derive(Clone)]
 pub(crate) struct Bytes {
-    owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
+    owner: Arc<dyn Owner>,
     start: usize,
     end: usize,
 }
 
 impl Bytes {
     /// Takes over anything that owns bytes (`Vec<u8>`, `Arc<[u8]>`, a memory map) without copying them.
-    ///
-    /// The owner must answer the same bytes at every call; should it shrink, the range reads as empty.
-    pub(crate) fn from_owner(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+    pub(crate) fn from_owner(owner: impl Owner + 'static) -> Self {
         let end = owner.as_ref().len();
         Self { owner: Arc::new(owner), start: 0, end }
     }
@@ -29,6 +43,11 @@ impl Bytes {
         let end = self.start.saturating_add(end).min(self.end);
         let start = self.start.saturating_add(start).min(end);
         Self { owner: Arc::clone(&self.owner), start, end }
+    }
+
+    /// Gives back the memory of these bytes, where they can be read again when they are touched again.
+    pub(crate) fn release(&self) {
+        self.owner.release(self.start..self.end);
     }
 
     /// The bytes.

@@ -1,6 +1,6 @@
 //! Weights in files beside the model.
 
-use super::proto::TensorProto;
+use super::{Bytes, proto::TensorProto};
 use crate::ArtifactFile;
 use crate::error::{Error, ErrorKind, Result};
 use std::{
@@ -75,17 +75,20 @@ impl ExternalData {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Reads the `length` bytes of a tensor.
+    /// The `length` bytes of a tensor, mapped where they are many.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] where the location leads out of the directory or the bytes are not in the file,
     /// [`ErrorKind::NotFound`] and [`ErrorKind::Io`] from the file system.
-    pub(crate) fn read(&self, tensor: &TensorProto, length: usize) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, tensor: &TensorProto, length: usize) -> Result<Bytes> {
         let place = Place::of(tensor, length)?;
         let mut file = match self.found(&place)? {
-            Found::Memory(content, range) => return Ok(content[range].to_vec()),
+            Found::Memory(content, range) => return Ok(Bytes::from(content).slice(range.start, range.end)),
             Found::Disk(file) => file,
         };
+        if let Some(mapped) = mapped(&file, place.offset, length) {
+            return Ok(mapped);
+        }
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(length).map_err(|e| {
             Error::new(ErrorKind::LimitExceeded, "there is no memory for the tensor")
@@ -97,7 +100,7 @@ impl ExternalData {
         if bytes.len() != length {
             return Err(place.refuse("the file was cut while it was read".into()));
         }
-        Ok(bytes)
+        Ok(bytes.into())
     }
 
     /// Looks whether the `length` bytes of a tensor are where it says, without reading them.
@@ -149,6 +152,18 @@ impl ExternalData {
             .tensor(place.tensor)
             .with_source(e)
     }
+}
+
+/// A part of a file that is worth a map, where the system has such.
+#[cfg(any(feature = "native", feature = "tract"))]
+fn mapped(file: &File, offset: u64, length: usize) -> Option<Bytes> {
+    const LEAST: usize = 1 << 20;
+    (length >= LEAST).then(|| crate::kernel::MappedFile::open(file, offset, length).ok().map(Bytes::from_owner))?
+}
+
+#[cfg(not(any(feature = "native", feature = "tract")))]
+fn mapped(_file: &File, _offset: u64, _length: usize) -> Option<Bytes> {
+    None
 }
 
 /// Where a tensor says that its values lie.

@@ -32,7 +32,7 @@ pub(crate) use self::tensor::code_of;
 #[allow(unused_imports, reason = "the floors above import from here as they arrive")]
 pub(crate) use self::{
     access::{DimensionValue, TypeValue},
-    bytes::Bytes,
+    bytes::{Bytes, Owner},
     external::ExternalData,
     proto::*,
     sniff::looks_like_onnx,

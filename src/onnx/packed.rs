@@ -28,7 +28,7 @@ impl TensorProto {
             let external = external.ok_or_else(|| {
                 error(ErrorKind::Malformed, "the values lie in another file; load the model from its path")
             })?;
-            external.read(self, length)?.into()
+            external.read(self, length)?
         } else if let Some(raw) = self.raw_data.as_ref().filter(|raw| !raw.is_empty()) {
             raw.clone()
         } else {

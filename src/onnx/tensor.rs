@@ -189,7 +189,11 @@ impl TensorProto {
         let typed = self.check_fields(code, field)?;
         let data = match self.data_location.unwrap_or(data_location::DEFAULT) {
             data_location::DEFAULT => match &self.raw_data {
-                Some(raw) if !typed => self.read_raw(code, raw, count, width)?,
+                Some(raw) if !typed => {
+                    let read = self.read_raw(code, raw, count, width)?;
+                    raw.release();
+                    read
+                }
                 _ => self.read_fields(code, count)?,
             },
             data_location::EXTERNAL => {

@@ -37,7 +37,7 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
         return Err(Error::new(ErrorKind::NotFound, message));
     };
     let device = device::open(loader.device)?;
-    let mut files = Files::new(ArtifactFile::in_memory(CONFIG, Arc::clone(&source.bytes)), folder, limits);
+    let mut files = Files::new(ArtifactFile::in_memory(CONFIG, source.bytes.to_memory()), folder, limits);
     let config = Config::parse(&source.bytes, limits)?;
     let task = Task::choose(&mut files, &config, loader.outputs.as_deref())?;
     let mut weights = Weights::read(&mut files, &device, limits)?;

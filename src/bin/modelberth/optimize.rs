@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use modelberth::optimize::{
-    self, Activation, Budget, Calibration, Data, Optimized, Pruning, Student, Target, WeightForm,
-    refuse_same_file,
+    self, Activation, Budget, Calibration, Data, Optimized, Pruning, Student, Target, WeightForm, refuse_same_file,
 };
 use modelberth::validate::Metric;
 use modelberth::{Backend, Error, Result};

@@ -114,7 +114,7 @@ impl<W: Answer> BoosterModel<W> {
         description.parameters += parameters;
         description.bytes += bytes;
         description.notes.push(format!("loaded in {:.1} ms", started.elapsed().as_secs_f64() * 1e3));
-        let artifact = Artifact::in_memory(booster.format, &source.name, Arc::clone(&source.bytes));
+        let artifact = Artifact { format: booster.format.to_owned(), files: vec![source.main_file()] };
         let model = Self {
             signature,
             outputs,
