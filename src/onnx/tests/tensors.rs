@@ -162,6 +162,25 @@ fn external_data_is_read() {
 }
 
 #[test]
+fn much_external_data_is_mapped_from_any_offset() {
+    let folder = Folder::new();
+    let numbers: Vec<i16> = (0..700_001i32).map(|i| (i % 30_011) as i16).collect();
+    let bytes: Vec<u8> = [7].into_iter().chain(numbers.iter().flat_map(|n| n.to_le_bytes())).collect();
+    fs::write(folder.0.join("model/weights/w.bin"), &bytes).unwrap();
+    let data = ExternalData::new(folder.0.join("model"));
+    let tensor = TensorProto { dims: vec![700_001], ..external(&[("location", "weights/w.bin"), ("offset", "1")]) };
+    let raw = data.read(&tensor, 1_400_002).unwrap();
+    assert_eq!(raw[..], bytes[1..]);
+    // Given back, it is read again.
+    raw.release();
+    raw.slice(100, 5_000).release();
+    assert_eq!(raw[..], bytes[1..]);
+    assert_eq!(tensor.to_dense(Some(&data), MOST).unwrap().data, TensorData::I16(numbers));
+    let past = TensorProto { dims: vec![700_002], ..tensor };
+    assert_eq!(past.to_dense(Some(&data), MOST).unwrap_err().kind(), ErrorKind::Malformed);
+}
+
+#[test]
 fn external_data_stays_in_the_directory() {
     let folder = Folder::new();
     fs::write(folder.0.join("secret"), [0; 64]).unwrap();

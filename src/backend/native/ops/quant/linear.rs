@@ -110,14 +110,7 @@ impl Quantised {
                 scales.push(scale);
             }
             (Self::Dynamic { rows: true }, Data::F32(x)) => {
-                // Rows of different zero points stand beside each other less these, around a common one.
-                bytes.start(0, true);
-                for row in x.chunks_exact(k) {
-                    let most = row.iter().fold(0.0f32, |most, v| most.max(v.abs()));
-                    let scale = if most > 0.0 { most / 127.0 } else { 1.0 };
-                    bytes.push_floats(isa, row, scale);
-                    scales.push(scale);
-                }
+                push_rows(isa, x, k, bytes, scales);
             }
             (&Self::Static { scale, zero, signed }, Data::F32(x)) => {
                 bytes.start(zero, signed);
@@ -137,6 +130,24 @@ impl Quantised {
             _ => return Err(value.type_error("f32, u8 or i8")),
         }
         Ok(())
+    }
+}
+
+/// Fills `bytes` with the rows of `x`, `k` long, each by its own range, and adds their scales to `scales`.
+pub(in crate::backend::native::ops) fn push_rows(
+    isa: Isa,
+    x: &[f32],
+    k: usize,
+    bytes: &mut Bytes,
+    scales: &mut Vec<f32>,
+) {
+    // Rows of different zero points can't stand beside each other, so all have the one in the middle.
+    bytes.start(0, true);
+    for row in x.chunks_exact(k) {
+        let most = row.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+        let scale = if most > 0.0 { most / 127.0 } else { 1.0 };
+        bytes.push_floats(isa, row, scale);
+        scales.push(scale);
     }
 }
 

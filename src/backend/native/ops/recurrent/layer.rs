@@ -3,7 +3,7 @@
 use smallvec::smallvec;
 
 use super::general;
-use super::weights::{Direction, dequantised, directions, plain};
+use super::weights::{Direction, Given, directions, plain, quantised};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::{Build, Group};
@@ -89,10 +89,10 @@ fn lstm(node: &Node<'_>) -> Result<Box<dyn Op>> {
 }
 
 fn quantised_lstm(node: &Node<'_>) -> Result<Box<dyn Op>> {
-    build(node, Kind::Lstm, dequantised(node, 1, [8, 9])?, dequantised(node, 2, [10, 11])?)
+    build(node, Kind::Lstm, quantised(node, 1, [8, 9])?, quantised(node, 2, [10, 11])?)
 }
 
-fn build(node: &Node<'_>, kind: Kind, w: super::weights::Plain, r: super::weights::Plain) -> Result<Box<dyn Op>> {
+fn build(node: &Node<'_>, kind: Kind, w: Given<'_>, r: Given<'_>) -> Result<Box<dyn Op>> {
     let (backwards, count) = form(node, kind)?;
     if kind == Kind::Lstm && node.has_input(7) {
         return Err(node.unsupported("an LSTM with peepholes"));
@@ -147,14 +147,14 @@ impl Layer {
         let width = self.kind.gates() * n;
         let backwards = if d == 0 { self.backwards } else { true };
         let mut gates = cx.buffer::<f32>(cx.check_shape(&[steps, batch, width])?);
-        direction.input.multiply(x, steps * batch, &mut gates);
+        direction.input.multiply(x, steps * batch, &mut gates, cx);
         let mut of_state = cx.buffer::<f32>(batch * width);
         let mut held = [cx.buffer::<f32>(0), cx.buffer::<f32>(0)];
         for i in 0..steps {
             let step = if backwards { steps - 1 - i } else { i };
             let gates = &mut gates[step * batch * width..(step + 1) * batch * width];
             of_state.clear();
-            direction.state.multiply(h, batch, &mut of_state);
+            direction.state.multiply(h, batch, &mut of_state, cx);
             if lengths.is_some() {
                 held[0].clear();
                 held[0].extend_from_slice(h);
@@ -246,6 +246,7 @@ impl Op for Layer {
     }
 
     fn parameters(&self) -> usize {
-        self.directions.iter().map(|d| (d.input.k() + 1) * d.input.n() + (d.state.k() + 1) * d.state.n()).sum()
+        let products = self.directions.iter().flat_map(|d| [d.input.shape(), d.state.shape()]);
+        products.map(|[k, n]| (k + 1) * n).sum()
     }
 }

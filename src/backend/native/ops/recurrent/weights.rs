@@ -1,42 +1,116 @@
 //! The weights of recurrent layers, float or 8-bit, as packed products.
 
+use std::borrow::Cow;
+
 use crate::backend::native::node::Node;
+use crate::backend::native::op::Scratch;
+use crate::backend::native::ops::quant::linear::{push_rows, recycle};
+use crate::backend::native::ops::quant::weights::{Weights, panels, small};
 use crate::backend::native::value::{Data, Value};
-use crate::kernel::Packed;
+use crate::kernel::bytes::{ByteMatrix, Bytes, Dot, NR, ToFloats};
+use crate::kernel::{Isa, Left, Packed};
 use crate::{Error, ErrorKind, Result};
 
 /// The products of one direction.
 #[derive(Debug)]
 pub(super) struct Direction {
     /// (inputs, gates * n), with the biases that stand outside of the state's share.
-    pub(super) input: Packed<f32>,
+    pub(super) input: Product,
     /// (n, gates * n), with the others.
-    pub(super) state: Packed<f32>,
+    pub(super) state: Product,
 }
 
-/// Weights (directions, gates * n, inputs) as floats.
-pub(super) struct Plain {
-    pub(super) items: Vec<f32>,
+/// Rows of floats times a constant matrix, plus a bias.
+#[derive(Debug)]
+pub(super) enum Product {
+    Floats(Packed<f32>),
+    /// Each row becomes 8-bit numbers by its own range. ONNX Runtime takes one range for all rows of a step; here rows stay
+    /// independent.
+    Bytes {
+        matrix: ByteMatrix,
+        scales: Vec<[f32; NR]>,
+        bias: Vec<[f32; NR]>,
+    },
+}
+
+impl Product {
+    /// The rows and columns of the matrix.
+    pub(super) fn shape(&self) -> [usize; 2] {
+        match self {
+            Self::Floats(packed) => [packed.k(), packed.n()],
+            Self::Bytes { matrix, .. } => [matrix.k(), matrix.n()],
+        }
+    }
+
+    /// The product of the `m` rows of `x`, appended to `out`.
+    pub(super) fn multiply(&self, x: &[f32], m: usize, out: &mut Vec<f32>, cx: &mut Scratch) {
+        let (matrix, scales, bias) = match self {
+            Self::Floats(packed) => return packed.multiply(x, m, out),
+            Self::Bytes { matrix, scales, bias } => (matrix, scales, bias),
+        };
+        let [k, n] = [matrix.k(), matrix.n()];
+        let mut bytes = Bytes::new(matrix.dot(), cx.buffer(x.len() + 4), cx.buffer(0));
+        let mut rows = cx.buffer::<f32>(m);
+        push_rows(Isa::best(), x, k, &mut bytes, &mut rows);
+        bytes.end();
+        let start = out.len();
+        out.resize(start + m * n, 0.0);
+        let out = &mut out[start..];
+        let finish = &mut ToFloats { n, rows: &rows, columns: scales, bias, relu: false, out };
+        matrix.multiply(&bytes, Left::rows(m, k), finish);
+        recycle(bytes, cx);
+        cx.recycle_buffer(rows);
+    }
+}
+
+/// The constant weights of all directions at one input of a node.
+pub(super) struct Given<'n> {
+    numbers: Numbers<'n>,
     pub(super) directions: usize,
+    /// Gates times the length of a state.
     pub(super) rows: usize,
     pub(super) inputs: usize,
 }
 
+enum Numbers<'n> {
+    /// (directions, rows, inputs).
+    Floats(Cow<'n, [f32]>),
+    /// (directions, inputs, rows), with a scale and a zero point for each direction's rows.
+    Bytes { weights: Weights<'n>, scales: Vec<f32>, zeros: Vec<f32> },
+}
+
+impl Given<'_> {
+    /// The product of direction `d`.
+    fn pack(&self, d: usize, bias: &[f32]) -> Result<Product> {
+        let (rows, inputs) = (self.rows, self.inputs);
+        match &self.numbers {
+            Numbers::Floats(items) => {
+                let items = &items[d * rows * inputs..(d + 1) * rows * inputs];
+                Ok(Product::Floats(Packed::new(inputs, rows, |i, j| items[j * inputs + i], Some(bias))))
+            }
+            Numbers::Bytes { weights, scales, zeros } => {
+                let own = d * rows..(d + 1) * rows;
+                let at = |_: usize, i: usize, j: usize| weights.at((d * inputs + i) * rows + j);
+                let zeros = zeros[own.clone()].iter().map(|&z| small(z as i64)).collect::<Result<Vec<i32>>>()?;
+                let matrix = ByteMatrix::new(Dot::best(), [1, inputs, rows], at, |j| zeros[j] - weights.moved());
+                Ok(Product::Bytes { matrix, scales: panels(&scales[own], 0.0), bias: panels(bias, 0.0) })
+            }
+        }
+    }
+}
+
 /// The constant float weights at input `i`.
-pub(super) fn plain(node: &Node<'_>, i: usize) -> Result<Plain> {
+pub(super) fn plain<'n>(node: &'n Node<'_>, i: usize) -> Result<Given<'n>> {
     let value = node.constant(i).ok_or_else(|| node.unsupported("a recurrent layer whose weights are computed"))?;
     let (Data::F32(items), &[directions, rows, inputs]) = (value.data(), value.shape()) else {
         return Err(node.unsupported("a recurrent layer of other weights than f32 with three axes"));
     };
-    Ok(Plain { items: items.to_vec(), directions, rows, inputs })
+    Ok(Given { numbers: Numbers::Floats(Cow::Borrowed(items)), directions, rows, inputs })
 }
 
-/// The constant 8-bit weights (directions, inputs, gates * n) at input `i`, as floats. Scale and zero point stand at
-/// `quantisation`, one for each direction or for each of its columns.
-///
-/// ONNX Runtime also rounds the inputs of every step to 8 bits over a range taken from the whole batch; that is left out,
-/// so that rows stay independent.
-pub(super) fn dequantised(node: &Node<'_>, i: usize, quantisation: [usize; 2]) -> Result<Plain> {
+/// The constant 8-bit weights (directions, inputs, gates * n) at input `i`. Scale and zero point stand at `quantisation`,
+/// one for each direction or for each of its columns.
+pub(super) fn quantised<'n>(node: &'n Node<'_>, i: usize, quantisation: [usize; 2]) -> Result<Given<'n>> {
     let constant = |i: usize| {
         node.constant(i).ok_or_else(|| node.unsupported("a recurrent layer whose weights or scales are computed"))
     };
@@ -44,11 +118,9 @@ pub(super) fn dequantised(node: &Node<'_>, i: usize, quantisation: [usize; 2]) -
     let &[directions, inputs, rows] = value.shape() else {
         return Err(node.malformed("the weights of a recurrent layer have three axes"));
     };
-    let bytes: Vec<f32> = match value.data() {
-        Data::U8(items) => items.iter().map(|&b| b.into()).collect(),
-        Data::I8(items) => items.iter().map(|&b| b.into()).collect(),
-        _ => return Err(value.type_error("u8 or i8")),
-    };
+    if inputs > 1 << 15 {
+        return Err(node.unsupported("a quantised product takes rows of 1 to 32,768 numbers").actual(inputs));
+    }
     let of = |value: &Value<'_>| -> Result<Vec<f32>> {
         let all = value.to_f32s()?;
         match all.len() {
@@ -65,18 +137,19 @@ pub(super) fn dequantised(node: &Node<'_>, i: usize, quantisation: [usize; 2]) -
         true => of(constant(quantisation[1])?)?,
         false => vec![0.0; directions * rows],
     };
-    let mut items = vec![0.0; bytes.len()];
-    for (at, item) in items.iter_mut().enumerate() {
-        let (d, row, input) = (at / (rows * inputs), at / inputs % rows, at % inputs);
-        let column = d * rows + row;
-        *item = (bytes[(d * inputs + input) * rows + row] - zeros[column]) * scales[column];
-    }
-    Ok(Plain { items, directions, rows, inputs })
+    let numbers = Numbers::Bytes { weights: Weights::of(value)?, scales, zeros };
+    Ok(Given { numbers, directions, rows, inputs })
 }
 
 /// The directions' products. Of a direction's biases (those of the input, then those of the state) the ones from row
 /// `state_from` on stay with the state, the others are added up beside the input.
-pub(super) fn directions(node: &Node<'_>, w: &Plain, r: &Plain, n: usize, state_from: usize) -> Result<Vec<Direction>> {
+pub(super) fn directions(
+    node: &Node<'_>,
+    w: &Given<'_>,
+    r: &Given<'_>,
+    n: usize,
+    state_from: usize,
+) -> Result<Vec<Direction>> {
     let rows = w.rows;
     if r.rows != rows || r.inputs != n || r.directions != w.directions {
         return Err(node.malformed("the weights of a recurrent layer do not fit each other"));
@@ -97,11 +170,7 @@ pub(super) fn directions(node: &Node<'_>, w: &Plain, r: &Plain, n: usize, state_
         for (i, bias) in added.iter_mut().enumerate().take(state_from) {
             *bias += std::mem::take(&mut kept[i]);
         }
-        let pack = |all: &Plain, bias: &[f32]| {
-            let items = &all.items[d * rows * all.inputs..(d + 1) * rows * all.inputs];
-            Packed::new(all.inputs, rows, |i, j| items[j * all.inputs + i], Some(bias))
-        };
-        Direction { input: pack(w, &added), state: pack(r, &kept) }
+        Ok(Direction { input: w.pack(d, &added)?, state: r.pack(d, &kept)? })
     };
-    Ok((0..w.directions).map(direction).collect())
+    (0..w.directions).map(direction).collect()
 }
