@@ -10,7 +10,7 @@ import json, os, resource, subprocess, sys, tempfile
 import numpy as np
 
 KINDS = [
-    ("matrix products", ["MatMul", "Gemm", "FusedMatMul", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm", "MatMulNBits", "Dense"]),
+    ("matrix products", ["MatMul", "Gemm", "FusedMatMul", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm", "MatMulNBits", "Linear"]),
     ("convolutions", ["Conv", "FusedConv", "NhwcFusedConv", "QLinearConv", "ConvInteger"]),
     ("attention", ["Attention", "MultiHeadAttention", "QAttention", "Softmax", "ScaledAttention", "QLinearSoftmax"]),
     ("normalisation", ["LayerNormalization", "SkipLayerNormalization", "SimplifiedLayerNormalization", "BatchNormalization", "Norm"]),

@@ -58,6 +58,29 @@ impl<T: Real> Packed<T> {
         Self { k, n, panels, bias: packed_bias }
     }
 
+    /// Packs the matrix whose rows lie `row` elements apart and whose columns `column`, from the first of `items` on.
+    pub(crate) fn strided(k: usize, n: usize, items: &[T], [row, column]: [usize; 2]) -> Self {
+        if k == 0 || n == 1 || (row != 1 && column != 1) {
+            return Self::new(k, n, |i, j| items[i * row + j * column], None);
+        }
+        let mut panels = vec![[T::ZERO; NR]; n.div_ceil(NR) * k];
+        for (p, panel) in panels.chunks_exact_mut(k).enumerate() {
+            let columns = p * NR..n.min(p * NR + NR);
+            if column == 1 {
+                for (i, to) in panel.iter_mut().enumerate() {
+                    to[..columns.len()].copy_from_slice(&items[i * row..][columns.clone()]);
+                }
+            } else {
+                for (j, from) in columns.enumerate() {
+                    for (to, x) in panel.iter_mut().zip(&items[from * column..][..k]) {
+                        to[j] = *x;
+                    }
+                }
+            }
+        }
+        Self { k, n, panels, bias: vec![[T::ZERO; NR]; n.div_ceil(NR)] }
+    }
+
     /// The rows of the matrix: the length of a row it multiplies.
     pub(crate) fn k(&self) -> usize {
         self.k

@@ -72,6 +72,7 @@ fn product_matches<T: Real>(tolerance: f64) {
         (2, 48, 1),
         (26, 800, 20),
         (50, 1000, 33),
+        (29, 40, 1550),
     ] {
         let (x, w, b) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
         let cast = |v: &[f64]| v.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
@@ -107,8 +108,9 @@ fn products_match_a_plain_sum() {
 /// Rows in pieces are multiplied as the same elements in one piece are, however the matrix is cut along k.
 #[test]
 fn pieces_of_rows_are_multiplied_like_whole_ones() {
-    let n = 21;
-    for (m, pieces, run, stride) in [(30, 3, 500, 7), (40, 9, 100, 100), (25, 2, 384, 3), (5, 4, 200, 11)] {
+    let cases =
+        [(30, 3, 500, 7, 21), (40, 9, 100, 100, 21), (25, 2, 384, 3, 21), (5, 4, 200, 11, 21), (31, 3, 20, 7, 1550)];
+    for (m, pieces, run, stride, n) in cases {
         let (k, step) = (pieces * run, run + 13);
         let x: Vec<f32> = numbers(m * stride + pieces * step, 6).into_iter().map(|v| v as f32).collect();
         let w: Vec<f32> = numbers(k * n, 2).into_iter().map(|v| v as f32).collect();
@@ -124,6 +126,18 @@ fn pieces_of_rows_are_multiplied_like_whole_ones() {
             packed.multiply_with(isa, &whole, m, &mut expected);
             packed.multiply_left(isa, &x, Left { m, places: Places::Every(stride), pieces: &pieces }, &mut out);
             assert_eq!(out, expected, "{isa:?} {m} {run}");
+        }
+    }
+}
+
+#[test]
+fn a_matrix_is_packed_the_same_from_any_strides() {
+    for (k, n) in [(32, 128), (128, 32), (5, 17), (1, 1), (7, 1), (0, 3), (3, 16)] {
+        let items: Vec<f32> = numbers(4 * (k + 3) * (n + 3), 5).into_iter().map(|v| v as f32).collect();
+        for [row, column] in [[n + 3, 1], [1, k + 3], [2 * (n + 3), 2]] {
+            let expected = Packed::new(k, n, |i, j| items[i * row + j * column], None);
+            let packed = Packed::strided(k, n, &items, [row, column]);
+            assert_eq!(format!("{packed:?}"), format!("{expected:?}"), "{k} {n} {row} {column}");
         }
     }
 }

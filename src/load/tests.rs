@@ -1,5 +1,3 @@
-
-
 #[test]
 fn a_large_file_gives_its_bytes_and_digest_mapped_or_not() {
     let folder = tempfile::tempdir().unwrap();

@@ -75,7 +75,7 @@ impl<'a> Heads<'a> {
     fn packed(&self, batch: usize, head: usize) -> Packed<f32> {
         let items = &self.items[self.start(batch, head)..];
         let [.., row, column] = self.steps;
-        Packed::new(self.rows, self.columns, |i, j| items[i * row + j * column], None)
+        Packed::strided(self.rows, self.columns, items, [row, column])
     }
 }
 
