@@ -3,6 +3,7 @@
 mod args;
 mod case;
 mod lane;
+mod memory;
 mod report;
 
 use std::cell::RefCell;
@@ -21,7 +22,17 @@ use report::{LANES, Row};
 pub type Fault = Box<dyn Error>;
 
 fn main() -> ExitCode {
-    let args = match args::parse(std::env::args().skip(1)) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((memory::VERB, words)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return match memory::alone(words) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => {
+                eprintln!("{fault}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let args = match args::parse(words.into_iter()) {
         Ok(Some(args)) => args,
         Ok(None) => {
             print!("{}", args::HELP);
@@ -76,7 +87,13 @@ fn compare(args: &Args) -> Result<bool, Fault> {
             rows.push(row);
         }
     }
-    let bars = report::bars(&rows);
+    let mut bars = report::bars(&rows);
+    // Linux alone tells it.
+    let encoders = cases.iter().filter(|c| c.name.starts_with("minilm, 128") && c.threads == 1);
+    for case in encoders.filter(|_| cfg!(all(feature = "ours", target_os = "linux"))) {
+        let batch = case.batches.iter().copied().max().unwrap_or(1);
+        bars.push(report::memory_bar(&case.name, memory::most(args, folder, case, batch)?));
+    }
     report::closing(&rows, &bars);
     if let Some(path) = &args.json {
         report::write_json(path, args, &library.version, &python.borrow().version, &rows, &bars)?;

@@ -28,6 +28,8 @@ const LARGE_BARS: [(&str, f64, f64); 2] = [("f32", 1.0, 1.25), ("int8", 1.0, 1.3
 /// The most that loading MiniLM may take of ONNX Runtime's time, and two threads of one's.
 const LARGE_LOADING_BAR: f64 = 2.0;
 const LARGE_THREADS_BAR: f64 = 1.0 / 1.7;
+/// The most that MiniLM's peak memory may be of ONNX Runtime's.
+const LARGE_MEMORY_BAR: f64 = 1.0;
 const LINEAR_BAR_NS: f64 = 250.0;
 /// Batch size and the most that our time may be of ONNX Runtime's.
 const DIGITS_BARS: [(usize, f64); 3] = [(1, 0.2), (100, 0.6), (10_000, 0.5)];
@@ -243,6 +245,14 @@ fn large_bars(rows: &[Row]) -> Vec<Bar> {
         }
     }
     bars
+}
+
+/// The most memory of ours against ONNX Runtime's, in kilobytes.
+pub fn memory_bar(name: &str, [ours, ort]: [u64; 2]) -> Bar {
+    let ratio = Some(ours as f64 / ort as f64);
+    let mut bar = Bar::new(format!("{name}, most memory, against ONNX Runtime"), LARGE_MEMORY_BAR, ratio, "x");
+    bar.remark = format!("{} and {} MB", ours / 1000, ort / 1000);
+    bar
 }
 
 impl Bar {
