@@ -70,10 +70,10 @@ impl Content {
 
 impl Owner for Content {
     fn release(&self, range: Range<usize>) {
-        match self {
-            Self::Memory(_) => drop(range),
+        match (self, range) {
+            (Self::Memory(_), _) => {}
             #[cfg(any(feature = "native", feature = "tract"))]
-            Self::Mapped(file) => file.release(range),
+            (Self::Mapped(file), range) => file.release(range),
         }
     }
 }
