@@ -26,7 +26,7 @@ impl<M: FloatMap> Op for Biased<M> {
         if let Some(bias) = args.opt(1) {
             value = arithmetic::paired::<Add>(value, bias, Align::Right { axis: None }, cx)?;
         }
-        Ok(smallvec![unary::map_floats(&self.map, value)?])
+        Ok(smallvec![unary::map_floats(&self.map, value, &cx.threads)?])
     }
 
     fn mixes_rows(&self, _inputs: &[Flow], outputs: &[Flow]) -> bool {

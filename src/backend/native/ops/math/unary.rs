@@ -8,6 +8,7 @@ use super::dispatch::{self, Half, numbers};
 use super::num::{Float, Num};
 use crate::Result;
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
+use crate::backend::native::pool::{Share, Threads};
 use crate::backend::native::value::{Data, Shape, Value};
 use crate::kernel::Isa;
 
@@ -44,8 +45,11 @@ pub(crate) struct Floats<M>(pub(crate) M);
 #[derive(Debug)]
 pub(super) struct Numbers<M>(pub(super) M);
 
+/// How elements are shared among threads: a function of them costs as much as some multiplications.
+const ELEMENTS: Share = Share { cost: 16, together: 64 };
+
 /// Applies `map` to every element in place; `None` when they are no floats.
-pub(crate) fn map_floats<'v, M: FloatMap>(map: &M, value: Value<'v>) -> Result<Value<'v>> {
+pub(crate) fn map_floats<'v, M: FloatMap>(map: &M, value: Value<'v>, threads: &Threads) -> Result<Value<'v>> {
     fn each<F: Float, M: FloatMap>(map: &M, items: &mut [F]) {
         items.iter_mut().for_each(|x| *x = map.at(*x));
     }
@@ -56,7 +60,7 @@ pub(crate) fn map_floats<'v, M: FloatMap>(map: &M, value: Value<'v>) -> Result<V
     let data = match value.into_data() {
         Data::F32(mut items) => {
             match map.kernel() {
-                Some(kernel) => kernel(Isa::best(), items.to_mut()),
+                Some(kernel) => threads.rows(items.to_mut(), 1, ELEMENTS, |_, part| kernel(Isa::best(), part)),
                 None => each(map, items.to_mut()),
             }
             Data::F32(items)
@@ -81,7 +85,7 @@ pub(crate) fn map_floats<'v, M: FloatMap>(map: &M, value: Value<'v>) -> Result<V
 impl<M: FloatMap> Op for Floats<M> {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
         let value = dispatch::own(args, 0, cx)?;
-        Ok(smallvec![map_floats(&self.0, value)?])
+        Ok(smallvec![map_floats(&self.0, value, &cx.threads)?])
     }
 
     fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {

@@ -6,6 +6,7 @@ use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
 use crate::backend::native::ops::math::{add, broadcast, own};
+use crate::backend::native::pool::Share;
 use crate::backend::native::value::{Shape, Value};
 use crate::kernel::{Isa, LayerNorm, norm_rows};
 use crate::tensor::shape_text;
@@ -57,7 +58,10 @@ impl Op for Norm {
             None => &[],
         };
         let norm = LayerNorm { scale: &self.scale, shift: &self.shift, epsilon: self.epsilon };
-        norm_rows(Isa::best(), &mut items, residual, norm);
+        cx.threads.rows(&mut items, n, Share { cost: 4 * n, together: 1 }, |from, rows| {
+            let residual = if residual.is_empty() { residual } else { &residual[from * n..][..rows.len()] };
+            norm_rows(Isa::best(), rows, residual, norm);
+        });
         Ok(smallvec![Value::new::<f32>(shape, items)])
     }
 
