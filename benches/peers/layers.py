@@ -6,7 +6,7 @@ MODELBERTH is the binary, FILE an ONNX network, DATA an .npz of its inputs, whic
 in turns, and tell what each operator takes; since both make one of several nodes, and not of the same ones, times are summed by
 what the operators do. Prints a table of microseconds a call, and the most memory that loading and ten calls took.
 """
-import json, os, resource, subprocess, sys, tempfile
+import json, os, subprocess, sys, tempfile
 import numpy as np
 
 KINDS = [

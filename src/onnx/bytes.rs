@@ -5,7 +5,8 @@ use std::{ops::Range, sync::Arc, vec::Vec};
 
 /// What owns bytes. It answers the same bytes at every call.
 pub(crate) trait Owner: AsRef<[u8]> + Send + Sync {
-    /// Gives back the memory of a range that is not needed for now, where that can be.
+    /// Gives back the memory of a range whose bytes have been read. An owner whose bytes stand nowhere else, as those on
+    /// the heap, keeps them; one that maps a file lets them go, and they are read again when they are touched again.
     fn release(&self, _range: Range<usize>) {}
 }
 
