@@ -119,21 +119,21 @@ impl<T: Real> Packed<T> {
     /// [`multiply_into`](Self::multiply_into) with a given instruction set.
     pub(crate) fn multiply_with(&self, isa: Isa, x: &[T], m: usize, out: &mut [T]) {
         assert!(x.len() == m * self.k && out.len() == m * self.n, "{m} rows of {} elements", self.k);
-        if self.k == 0 {
-            out.iter_mut().enumerate().for_each(|(i, o)| *o = self.bias(i % self.n));
-        } else if self.n == 1 {
+        if self.n == 1 && self.k > 0 {
             dots(isa, self, x, out);
         } else {
             self.multiply_left(isa, x, Left::rows(m, self.k), out);
         }
     }
 
-    /// The product of rows that lie in `x` as `left` tells, plus the bias, into `out` (m, n).
+    /// The product of rows that lie in `x` as `left` tells, plus the bias, into `out` (m, n); the bias alone where the
+    /// matrix has no rows.
     ///
     /// # Panics
     /// When k is no multiple of the number of pieces, rows reach past the end of `x`, or `out` is too short.
     pub(crate) fn multiply_left(&self, isa: Isa, x: &[T], left: Left<'_>, out: &mut [T]) {
         if self.k == 0 || self.n == 0 || left.m == 0 {
+            out.iter_mut().enumerate().for_each(|(i, o)| *o = self.bias(i % self.n));
             return;
         }
         let run = self.k / left.pieces.len();

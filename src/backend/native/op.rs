@@ -234,8 +234,8 @@ const ITERATION_COST: usize = 64;
 
 /// Free buffers kept per element type; more are given back to the allocator.
 const POOLED_BUFFERS: usize = 8;
-/// The largest buffer kept, in bytes.
-const POOLED_BYTES: usize = 4 << 20;
+/// The most that the free buffers of an element type may hold together, in bytes.
+const POOLED_BYTES: usize = 32 << 20;
 
 impl Scratch {
     /// No buffers yet, and these limits.
@@ -245,12 +245,29 @@ impl Scratch {
 
     /// An empty vector with room for `capacity` elements.
     pub(crate) fn buffer<T: Item>(&mut self, capacity: usize) -> Vec<T> {
-        match T::pool(&mut self.pools).pop() {
-            Some(mut buffer) => {
-                buffer.reserve(capacity);
-                buffer
-            }
-            None => Vec::with_capacity(capacity),
+        let mut buffer = self.free_buffer(capacity);
+        buffer.clear();
+        buffer.reserve(capacity);
+        buffer
+    }
+
+    /// A vector of `len` elements that hold anything, for a step that writes them all.
+    pub(crate) fn stale<T: Item + Copy + Default>(&mut self, len: usize) -> Vec<T> {
+        let mut buffer = self.free_buffer(len);
+        if buffer.capacity() < len {
+            // Not grown in place, which would copy what it holds.
+            buffer = Vec::with_capacity(len);
+        }
+        buffer.resize(len, T::default());
+        buffer
+    }
+
+    /// A free buffer with room for `capacity` elements where there is one, else any, or a new one; it may hold elements.
+    fn free_buffer<T: Item>(&mut self, capacity: usize) -> Vec<T> {
+        let pool = T::pool(&mut self.pools);
+        match pool.iter().rposition(|buffer| buffer.capacity() >= capacity) {
+            Some(at) => pool.swap_remove(at),
+            None => pool.pop().unwrap_or_default(),
         }
     }
 
@@ -266,9 +283,12 @@ impl Scratch {
     /// Takes back a buffer.
     pub(crate) fn recycle_buffer<T: Item>(&mut self, mut buffer: Vec<T>) {
         let pool = T::pool(&mut self.pools);
-        let bytes = buffer.capacity() * size_of::<T>();
-        if bytes > 0 && bytes <= POOLED_BYTES && pool.len() < POOLED_BUFFERS {
-            buffer.clear();
+        let kept: usize = pool.iter().map(Vec::capacity).sum();
+        let bytes = (kept + buffer.capacity()).saturating_mul(size_of::<T>());
+        if buffer.capacity() > 0 && bytes <= POOLED_BYTES && pool.len() < POOLED_BUFFERS {
+            if std::mem::needs_drop::<T>() {
+                buffer.clear();
+            }
             pool.push(buffer);
         }
     }

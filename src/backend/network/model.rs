@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::analyze::{Analysis, Batching, Fit, fitted};
-use crate::{Artifact, Description, Dim, Error, ErrorKind, Model, Result, Signature, Tensor, Tensors};
+use crate::{Artifact, Description, Dim, Error, ErrorKind, Model, Result, Signature, Tensor, TensorSpec, Tensors};
 
 /// The fewest rows worth a thread of their own.
 const ROWS_PER_THREAD: usize = 8;
@@ -18,6 +18,16 @@ pub(crate) trait Engine: Debug + Send + Sync + 'static {
     /// # Errors
     /// What the engine finds wrong.
     fn run(&self, inputs: &[Tensor<'_>]) -> Result<Vec<Tensor<'static>>>;
+
+    /// The answers of the graph for one observation, by the names in `outputs`, of a graph all of whose inputs and outputs
+    /// have a first axis of 1 that is wanting here.
+    ///
+    /// # Errors
+    /// What the engine finds wrong; [`ErrorKind::Backend`] when an output is of another length.
+    fn run_one(&self, input: &Tensors<'_>, outputs: &[TensorSpec]) -> Result<Tensors<'static>> {
+        let batch: Vec<Tensor<'_>> = input.iter().map(|(_, tensor)| tensor.with_batch_axis()).collect();
+        named(self.run(&batch)?, outputs, 1, Tensor::without_batch_axis)
+    }
 }
 
 /// A graph that an engine runs, with what the dry runs found, as a model.
@@ -32,6 +42,11 @@ pub(crate) struct Network<E> {
 }
 
 impl<E: Engine> Network<E> {
+    /// Whether the outputs of the graph are those of the model.
+    fn as_is(&self) -> bool {
+        self.analysis.fits.iter().all(|fit| *fit == Fit::AsIs)
+    }
+
     fn rows(&self, inputs: &Tensors<'_>) -> usize {
         let batched = self.analysis.signature.inputs().iter().zip(inputs.iter()).find(|(spec, _)| spec.is_batched());
         batched.map_or(1, |(_, (_, tensor))| tensor.shape()[0])
@@ -50,7 +65,7 @@ impl<E: Engine> Network<E> {
             (1, Some(value)) => self.engine.run(&[value?])?,
             (_, first) => self.engine.run(&first.into_iter().chain(values).collect::<Result<Vec<_>>>()?)?,
         };
-        if self.analysis.fits.iter().all(|fit| *fit == Fit::AsIs) {
+        if self.as_is() {
             return Ok(outputs);
         }
         outputs.into_iter().zip(&self.analysis.fits).map(|(v, f)| fitted(v, *f)).collect()
@@ -89,33 +104,6 @@ impl<E: Engine> Network<E> {
         )
     }
 
-    /// The outputs by their names, those with a batch axis as `of_rows` makes them of answers for `m` rows.
-    fn named(
-        &self,
-        answers: Vec<Tensor<'static>>,
-        m: usize,
-        of_rows: impl Fn(Tensor<'static>) -> Result<Tensor<'static>>,
-    ) -> Result<Tensors<'static>> {
-        let mut outputs = Tensors::with_capacity(answers.len());
-        for (spec, tensor) in self.analysis.signature.outputs().iter().zip(answers) {
-            if !spec.is_batched() {
-                outputs.push(spec.name().clone(), tensor);
-                continue;
-            }
-            if tensor.shape().first() != Some(&m) {
-                return Err(Error::new(
-                    ErrorKind::Backend,
-                    "the graph gave another number of answers than it was given observations",
-                )
-                .tensor(spec.name())
-                .expected(m)
-                .actual(crate::tensor::shape_text(tensor.shape())));
-            }
-            outputs.push(spec.name().clone(), of_rows(tensor)?);
-        }
-        Ok(outputs)
-    }
-
     /// Outputs of no rows: those of one row of zeros, with the row taken away.
     fn empty(&self, inputs: &Tensors<'_>) -> Result<Tensors<'static>> {
         let outputs = self.analysis.signature.outputs();
@@ -147,6 +135,31 @@ impl<E: Engine> Network<E> {
     }
 }
 
+/// `answers` by their names in `specs`, those with a batch axis as `of_rows` makes them of answers for `m` rows.
+fn named(
+    answers: Vec<Tensor<'static>>,
+    specs: &[TensorSpec],
+    m: usize,
+    of_rows: impl Fn(Tensor<'static>) -> Result<Tensor<'static>>,
+) -> Result<Tensors<'static>> {
+    let mut outputs = Tensors::with_capacity(answers.len());
+    for (spec, tensor) in specs.iter().zip(answers) {
+        if !spec.is_batched() {
+            outputs.push(spec.name().clone(), tensor);
+            continue;
+        }
+        if tensor.shape().first() != Some(&m) {
+            let what = "the graph gave another number of answers than it was given observations";
+            return Err(Error::new(ErrorKind::Backend, what)
+                .tensor(spec.name())
+                .expected(m)
+                .actual(crate::tensor::shape_text(tensor.shape())));
+        }
+        outputs.push(spec.name().clone(), of_rows(tensor)?);
+    }
+    Ok(outputs)
+}
+
 /// The outputs of consecutive rows, put together.
 fn joined(parts: Vec<Vec<Tensor<'static>>>) -> Result<Vec<Tensor<'static>>> {
     let outputs = parts.first().map_or(0, Vec::len);
@@ -172,17 +185,21 @@ impl<E: Engine> Model for Network<E> {
             return self.empty(inputs);
         }
         let answers = if batched { self.run_batch(inputs, m)? } else { self.run(inputs, 0..1)? };
-        self.named(answers, m, Ok)
+        named(answers, self.analysis.signature.outputs(), m, Ok)
     }
 
     fn predict(&self, input: &Tensors<'_>) -> Result<Tensors<'static>> {
         if self.analysis.batching == Batching::None {
             return crate::model::predict_as_batch(self, input);
         }
+        let (inputs, outputs) = (self.analysis.signature.inputs(), self.analysis.signature.outputs());
+        if self.as_is() && inputs.iter().chain(outputs).all(TensorSpec::is_batched) {
+            return self.engine.run_one(input, outputs);
+        }
         let answers = self.run_graph(input, |tensor, batched| {
             Ok(if batched { tensor.with_batch_axis() } else { tensor.as_view() })
         })?;
-        self.named(answers, 1, Tensor::without_batch_axis)
+        named(answers, outputs, 1, Tensor::without_batch_axis)
     }
 
     fn describe(&self) -> Description {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::{TValue, TVec, TypedModel};
 
 use super::contain::contained;
+use super::convert::Form;
 use super::plan::Plans;
 use super::{convert, independence, prepare};
 use crate::backend::declared::{self, Declared, Hint};
@@ -12,7 +13,9 @@ use crate::backend::network::analyze::{self, Analysis, Batching};
 use crate::backend::network::{Engine, Network};
 use crate::backend::{file, inline};
 use crate::load::Source;
-use crate::{Checked, Description, Error, ErrorKind, Limits, Loader, Model, Result, Tensor, kernel};
+use crate::{
+    Checked, Description, Error, ErrorKind, Limits, Loader, Model, Result, Tensor, TensorSpec, Tensors, kernel,
+};
 
 /// What runs the graph, with its version.
 const ENGINE: &str = "tract 0.23.9";
@@ -122,8 +125,7 @@ fn told(error: &Error) -> String {
 
 /// Whether the plan for all shapes answers as the one for the shapes of `probe`.
 fn generally_right(plans: &Plans, probe: &[Tensor<'_>]) -> Result<bool> {
-    let values = probe.iter().map(convert::to_tract).collect::<Result<TVec<TValue>>>()?;
-    let alone = plans.run_alone(values)?;
+    let alone = plans.run_alone(given(probe)?, outputs)?;
     let all = Engine::run(plans, probe)?;
     Ok(alone.len() == all.len() && alone.iter().zip(&all).all(|(a, b)| analyze::close(a, b)))
 }
@@ -140,9 +142,28 @@ fn rows_independent(plans: &Plans, analysis: &Analysis) -> bool {
     tracked.unwrap_or(false)
 }
 
+fn given(inputs: &[Tensor<'_>]) -> Result<TVec<TValue>> {
+    inputs.iter().map(|tensor| convert::to_tract(tensor, Form::Same)).collect()
+}
+
+fn outputs(values: &[TValue]) -> Result<Vec<Tensor<'static>>> {
+    values.iter().map(|value| convert::from_tract(value, Form::Same)).collect()
+}
+
 impl Engine for Plans {
     fn run(&self, inputs: &[Tensor<'_>]) -> Result<Vec<Tensor<'static>>> {
-        let values = inputs.iter().map(convert::to_tract).collect::<Result<TVec<TValue>>>()?;
-        self.run(values)
+        self.run(given(inputs)?, outputs)
+    }
+
+    fn run_one(&self, input: &Tensors<'_>, outputs: &[TensorSpec]) -> Result<Tensors<'static>> {
+        let values = input.iter().map(|(_, tensor)| convert::to_tract(tensor, Form::One));
+        self.run(values.collect::<Result<TVec<TValue>>>()?, |values| {
+            let mut answers = Tensors::with_capacity(outputs.len());
+            for (spec, value) in outputs.iter().zip(values) {
+                let tensor = convert::from_tract(value, Form::One).map_err(|e| e.tensor(spec.name()))?;
+                answers.push(spec.name().clone(), tensor);
+            }
+            Ok(answers)
+        })
     }
 }

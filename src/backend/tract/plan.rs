@@ -13,8 +13,8 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::optim::Optimizer;
 
 use super::contain::contained;
-use super::{convert, recurrent};
-use crate::{Dim, Error, ErrorKind, Limits, Result, Tensor};
+use super::recurrent;
+use crate::{Dim, Error, ErrorKind, Limits, Result};
 
 /// From this many bytes of weights on, one plan for all shapes is tried.
 const LARGE_BYTES: u64 = 4 << 20;
@@ -51,8 +51,9 @@ impl Plan {
         Ok(Self { plan, sources, is_exact, idle: Mutex::default(), repeatable })
     }
 
-    /// The outputs for `inputs`, which have the types and the ranks of the plan, and the sizes where it is exact.
-    fn run(&self, inputs: TVec<TValue>) -> TractResult<Result<Vec<Tensor<'static>>>> {
+    /// What `give` makes of the outputs for `inputs`, which have the types and the ranks of the plan, and the sizes where
+    /// it is exact.
+    fn run<R>(&self, inputs: TVec<TValue>, give: impl FnOnce(&[TValue]) -> Result<R>) -> TractResult<Result<R>> {
         let state = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let used = state.is_some();
         let mut state = match state {
@@ -77,7 +78,7 @@ impl Plan {
                 idle.push(state);
             }
         }
-        Ok(outputs.iter().map(|value| convert::from_tract(value)).collect())
+        Ok(give(&outputs))
     }
 }
 
@@ -301,7 +302,12 @@ impl Plans {
     }
 
     /// Runs the plan for all shapes.
-    fn run_general(&self, general: &General, inputs: TVec<TValue>) -> Result<Vec<Tensor<'static>>> {
+    fn run_general<R>(
+        &self,
+        general: &General,
+        inputs: TVec<TValue>,
+        give: impl FnOnce(&[TValue]) -> Result<R>,
+    ) -> Result<R> {
         let shapes: TVec<&[usize]> = inputs.iter().map(|t| t.shape()).collect();
         let known = |checked: &Mutex<Vec<Vec<usize>>>| {
             checked.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|key| is_key(key, &shapes))
@@ -325,7 +331,7 @@ impl Plans {
             checked.push(shapes.concat());
         }
         drop(shapes);
-        contained(ErrorKind::Backend, "running the graph", || general.plan.run(inputs))?
+        contained(ErrorKind::Backend, "running the graph", || general.plan.run(inputs, give))?
     }
 
     fn compile(&self, shapes: &[&[usize]]) -> Result<Plan> {
@@ -349,28 +355,28 @@ impl Plans {
         kept.last().map(|(_, slot)| Arc::clone(slot)).unwrap_or_default()
     }
 
-    /// The outputs for `inputs`.
+    /// What `give` makes of the outputs for `inputs`.
     ///
     /// # Errors
-    /// [`ErrorKind::Backend`] when tract fails or panics, [`ErrorKind::Unsupported`] when it can't compile the graph
+    /// Those of `give`; [`ErrorKind::Backend`] when tract fails or panics, [`ErrorKind::Unsupported`] when it can't compile the graph
     /// for these shapes, [`ErrorKind::LimitExceeded`] when a tensor in between would be too large.
-    pub(super) fn run(&self, inputs: TVec<TValue>) -> Result<Vec<Tensor<'static>>> {
+    pub(super) fn run<R>(&self, inputs: TVec<TValue>, give: impl FnOnce(&[TValue]) -> Result<R>) -> Result<R> {
         match &self.general {
-            Some(general) => self.run_general(general, inputs),
-            None => self.run_alone(inputs),
+            Some(general) => self.run_general(general, inputs, give),
+            None => self.run_alone(inputs, give),
         }
     }
 
-    /// The outputs for `inputs` of a plan for their very shapes.
+    /// The same, of a plan for their very shapes.
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub(super) fn run_alone(&self, inputs: TVec<TValue>) -> Result<Vec<Tensor<'static>>> {
+    pub(super) fn run_alone<R>(&self, inputs: TVec<TValue>, give: impl FnOnce(&[TValue]) -> Result<R>) -> Result<R> {
         let shapes: TVec<&[usize]> = inputs.iter().map(|t| t.shape()).collect();
         let slot = self.slot(&shapes);
         let plan = slot.get_or_make(|| self.compile(&shapes))?;
         drop(shapes);
-        contained(ErrorKind::Backend, "running the graph", || plan.run(inputs))?
+        contained(ErrorKind::Backend, "running the graph", || plan.run(inputs, give))?
     }
 }
 

@@ -23,4 +23,4 @@ pub(crate) use depthwise::ByteFilters;
 pub(crate) use dot::Dot;
 pub(crate) use finish::{Finish, ToBytes, ToFloats, ToSums};
 pub(crate) use matrix::{ByteMatrix, NR};
-pub(crate) use rows::{Bytes, Held, quantise, range};
+pub(crate) use rows::{Bytes, Held, covering, extremes, quantise, range};

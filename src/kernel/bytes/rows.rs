@@ -70,14 +70,22 @@ impl Bytes {
         if self.dot.by_fours() { self.narrow.len() } else { self.wide.len() }
     }
 
+    /// Room for `len` more numbers, and what turns floats into them.
+    pub(crate) fn room(&mut self, len: usize) -> (Quantiser, Held<&mut [i16], &mut [u8]>) {
+        let (at, zero) = (self.len(), self.zero);
+        self.grow(len);
+        let room = match self.held_mut() {
+            Held::Wide(all) => Held::Wide(&mut all[at..]),
+            Held::Narrow(all) => Held::Narrow(&mut all[at..]),
+        };
+        (Quantiser { zero }, room)
+    }
+
     /// Adds floats, quantised as [`quantise`] does it to u8, or i8 where it was started with these.
     pub(crate) fn push_floats(&mut self, isa: Isa, x: &[f32], scale: f32) {
-        let (at, zero) = (self.len(), self.zero);
-        self.grow(x.len());
-        if self.dot.by_fours() {
-            to_bytes(isa, x, scale, [-zero, 255 - zero], zero, &mut self.narrow[at..]);
-        } else {
-            to_wide(isa, x, scale, [-zero, 255 - zero], &mut self.wide[at..]);
+        match self.room(x.len()) {
+            (by, Held::Wide(room)) => by.wide(isa, x, scale, room),
+            (by, Held::Narrow(room)) => by.narrow(isa, x, scale, room),
         }
     }
 
@@ -117,9 +125,30 @@ impl Bytes {
     }
 }
 
+/// Floats to 8-bit numbers of a zero point, as [`Bytes`] hold them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quantiser {
+    zero: i32,
+}
+
+impl Quantiser {
+    /// `x / scale`, rounded to nearest, ties to even, for [`Held::Wide`].
+    pub(crate) fn wide(self, isa: Isa, x: &[f32], scale: f32, out: &mut [i16]) {
+        to_wide(isa, x, scale, [-self.zero, 255 - self.zero], out);
+    }
+
+    /// The same for [`Held::Narrow`].
+    pub(crate) fn narrow(self, isa: Isa, x: &[f32], scale: f32, out: &mut [u8]) {
+        to_bytes(isa, x, scale, [-self.zero, 255 - self.zero], self.zero, out);
+    }
+}
+
 dispatch! { fn to_wide(x: &[f32], scale: f32, bounds: [i32; 2], out: &mut [i16]) = to_wide_body }
 dispatch! { fn to_bytes(x: &[f32], scale: f32, bounds: [i32; 2], zero: i32, out: &mut [u8]) = to_bytes_body }
-dispatch! { fn ranges(x: &[f32]) -> [f32; 2] = ranges_body }
+dispatch! {
+    /// The least and the greatest of the elements of `x` and 0.
+    pub(crate) fn extremes(x: &[f32]) -> [f32; 2] = extremes_body
+}
 
 /// `x / scale` rounded to nearest, ties to even, within `bounds`; NaN gives the lower one.
 #[inline(always)]
@@ -146,7 +175,7 @@ fn to_bytes_body<const FMA: bool>(x: &[f32], scale: f32, bounds: [i32; 2], zero:
 }
 
 #[inline(always)]
-fn ranges_body<const FMA: bool>(x: &[f32]) -> [f32; 2] {
+fn extremes_body<const FMA: bool>(x: &[f32]) -> [f32; 2] {
     const LANES: usize = 16;
     let (mut low, mut high) = ([0.0f32; LANES], [0.0f32; LANES]);
     let (chunks, rest) = x.as_chunks::<LANES>();
@@ -165,7 +194,11 @@ fn ranges_body<const FMA: bool>(x: &[f32]) -> [f32; 2] {
 
 /// The scale and zero point of u8 that cover the range of `x` and 0, as `DynamicQuantizeLinear` defines them.
 pub(crate) fn range(isa: Isa, x: &[f32]) -> (f32, i32) {
-    let [low, high] = ranges(isa, x);
+    covering(extremes(isa, x))
+}
+
+/// The scale and zero point of u8 for numbers from `low` to `high`, which include 0.
+pub(crate) fn covering([low, high]: [f32; 2]) -> (f32, i32) {
     let scale = if low == high { 1.0 } else { (high - low) / 255.0 };
     (scale, rounded(-low / scale, [0.0, 255.0]))
 }

@@ -13,9 +13,10 @@ use crate::backend::native::ops::quant::linear::{
     Input, Output, Places, Quantised, bytes_value, column_scales, fixed, output, recycle,
 };
 use crate::backend::native::ops::quant::weights::{Weights, panels, zeros};
+use crate::backend::native::pool::Share;
 use crate::backend::native::value::{Item, Value};
-use crate::kernel::Isa;
 use crate::kernel::bytes::{ByteFilters, ByteMatrix, Bytes, Dot, Finish, Held, NR, ToBytes, ToFloats, ToSums};
+use crate::kernel::{Isa, Left};
 
 pub(super) const GROUP: Group = &[("ConvInteger", conv_integer), ("QLinearConv", qlinear_conv)];
 /// The inputs of the fused `Linear`; the attributes are those of `Conv`, `relu`, `last_in` and `last_out`.
@@ -110,35 +111,42 @@ struct Call<'c> {
 }
 
 impl Conv {
-    fn multiply<F: Finish>(&self, image: &Bytes, layout: &Layout, finish: &mut F) {
+    fn multiply<F: Finish>(&self, image: &Bytes, left: Left<'_>, finish: &mut F) {
         match &self.weights {
-            Filters::Whole(matrix) => matrix.multiply(image, layout.left(), finish),
-            Filters::Depthwise(filters) => filters.multiply(Isa::best(), image, layout.left(), finish),
+            Filters::Whole(matrix) => matrix.multiply(image, left, finish),
+            Filters::Depthwise(filters) => filters.multiply(Isa::best(), image, left, finish),
         }
     }
 }
 
 impl Call<'_> {
-    /// Every image's answers, for which `each` gives those of a padded image.
+    /// Every image's answers, for which `each` gives those of some windows of a padded image.
     fn answers<T: Item + Copy + Default>(
         &self,
         cx: &mut Scratch,
-        each: impl Fn(usize, &Bytes, &mut [T]),
+        each: impl Fn(usize, &Bytes, Left<'_>, &mut [T]) + Sync,
     ) -> Result<Vec<T>> {
         let Self { conv, images, given, frame, .. } = self;
         let count = cx.check_shape(&given.shape(conv.window.axes, conv.last[1]))?;
         let padded = cx.check_shape(&[frame.padded[0], frame.padded[1], images.channels])?;
-        let mut out = cx.buffer::<T>(count);
-        out.resize(count, T::default());
+        let mut out = cx.stale::<T>(count);
         if count == 0 || images.elements() == 0 {
+            out.fill(T::default());
             return Ok(out);
         }
         let mut image = Bytes::like(self.bytes, cx.buffer(0), cx.buffer(0));
         image.grow(padded);
         image.end();
         let turned = !(conv.last[1] || given.channels == 1);
-        let mut answer = cx.buffer::<T>(given.elements());
-        answer.resize(if turned { given.elements() } else { 0 }, T::default());
+        let mut answer = cx.stale::<T>(if turned { given.elements() } else { 0 });
+        // As in products of matrices.
+        let share = Share { cost: conv.parameters() / 2, ..Share::product(1, 1) };
+        let (threads, channels) = (&cx.threads, given.channels);
+        let whole = |i: usize, image: &Bytes, out: &mut [T]| {
+            threads.rows(out, channels, share, |from, out| {
+                each(i, image, self.layout.left(from, out.len() / channels), out);
+            });
+        };
         for (i, out) in out.chunks_exact_mut(given.elements()).enumerate() {
             let part = i * images.elements()..(i + 1) * images.elements();
             match (self.bytes.held(), image.held_mut()) {
@@ -147,10 +155,10 @@ impl Call<'_> {
                 _ => unreachable!("both are for the same instructions"),
             }
             if turned {
-                each(i, &image, &mut answer);
+                whole(i, &image, &mut answer);
                 channels_first(&answer, given.channels, out);
             } else {
-                each(i, &image, out);
+                whole(i, &image, out);
             }
         }
         recycle(image, cx);
@@ -168,7 +176,7 @@ impl Op for Conv {
         cx.check_shape(&[frame.padded[0], frame.padded[1], channels])?;
         let mut bytes = Bytes::new(Dot::best(), cx.buffer(value.len() + 4), cx.buffer(0));
         let mut scales = cx.buffer::<f32>(1);
-        Quantised::of(self.input, args)?.push(value, images.elements().max(1), &mut bytes, &mut scales)?;
+        Quantised::of(self.input, args)?.push(value, images.elements().max(1), &mut bytes, &mut scales, &cx.threads)?;
         let taken = if matches!(self.weights, Filters::Whole(_)) { channels } else { 1 };
         let layout = Layout::new(&self.window, &frame, channels, taken);
         let given = Images { count: images.count, channels: answers, size: frame.windows };
@@ -177,22 +185,23 @@ impl Op for Conv {
         let n = answers;
         let answer = match &self.output {
             Output::Sums => {
-                let each =
-                    |_, image: &Bytes, out: &mut [i32]| self.multiply(image, &call.layout, &mut ToSums { n, out });
+                let each = |_, image: &Bytes, left: Left<'_>, out: &mut [i32]| {
+                    self.multiply(image, left, &mut ToSums { n, out });
+                };
                 Value::new(shape, call.answers::<i32>(cx, each)?)
             }
             Output::Floats { bias, relu } => {
-                let each = |i: usize, image: &Bytes, out: &mut [f32]| {
+                let each = |i: usize, image: &Bytes, left: Left<'_>, out: &mut [f32]| {
                     let i = if scales.len() == 1 { 0 } else { i };
                     let (rows, columns) = (&scales[i..=i], &*self.scales);
-                    self.multiply(image, &call.layout, &mut ToFloats { n, rows, columns, bias, relu: *relu, out });
+                    self.multiply(image, left, &mut ToFloats { n, rows, columns, bias, relu: *relu, out });
                 };
                 Value::new(shape, call.answers::<f32>(cx, each)?)
             }
             Output::Bytes { bias, factors, bounds, zero, signed } => {
                 let (bounds, zero) = (*bounds, *zero);
-                let each = |_, image: &Bytes, out: &mut [u8]| {
-                    self.multiply(image, &call.layout, &mut ToBytes { n, bias, factors, bounds, zero, out });
+                let each = |_, image: &Bytes, left: Left<'_>, out: &mut [u8]| {
+                    self.multiply(image, left, &mut ToBytes { n, bias, factors, bounds, zero, out });
                 };
                 let out = call.answers::<u8>(cx, each)?;
                 bytes_value(shape, out, *signed, cx)

@@ -4,10 +4,11 @@ use smallvec::smallvec;
 
 use super::image::{Layout, channels_first, frame_image, whole_rows};
 use super::nd;
-use super::window::{Frame, Images, Window, channels_last};
+use super::window::{Images, Window, channels_last};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
+use crate::backend::native::pool::{Share, Threads};
 use crate::backend::native::value::{Data, Value};
 use crate::kernel::{Isa, Packed, depthwise};
 use crate::{Error, ErrorKind, Result};
@@ -35,6 +36,16 @@ enum Weights {
     Groups(Vec<Packed<f32>>),
     /// One filter for each channel: (places of the window, channels).
     Depthwise(Vec<f32>),
+}
+
+impl Weights {
+    /// Their number, which is that of the multiplications for a window.
+    fn count(&self) -> usize {
+        match self {
+            Self::Groups(groups) => groups.iter().map(|g| g.k() * g.n()).sum(),
+            Self::Depthwise(weights) => weights.len(),
+        }
+    }
 }
 
 /// The axes of weights (answers, channels of a group, window) and the number of groups, checked.
@@ -92,35 +103,32 @@ fn packed(node: &Node<'_>) -> Result<Box<dyn Op>> {
 
 impl Conv {
     /// The answers (pixels, channels) for one image with its border.
-    fn image(&self, image: &[f32], frame: &Frame, layout: &Layout, cx: &mut Scratch, out: &mut [f32]) {
+    fn image(&self, image: &[f32], layout: &Layout, threads: &Threads, out: &mut [f32]) {
         let isa = Isa::best();
         let [channels, answers] = self.channels;
-        match &self.weights {
-            Weights::Depthwise(weights) => {
-                depthwise(isa, image, layout.left(), weights, &self.bias, out);
-                debug_assert_eq!(channels, answers);
-            }
-            Weights::Groups(groups) => match &groups[..] {
-                [one] => one.multiply_left(isa, image, layout.left(), out),
-                many => {
-                    let (taken, per_group) = (channels / many.len(), answers / many.len());
-                    let pixels = frame.windows[0] * frame.windows[1];
-                    let mut part = cx.buffer::<f32>(pixels * per_group);
-                    part.resize(pixels * per_group, 0.0);
-                    for (g, packed) in many.iter().enumerate() {
-                        packed.multiply_left(isa, &image[g * taken..], layout.left(), &mut part);
-                        for (to, from) in out.chunks_exact_mut(answers).zip(part.chunks_exact(per_group)) {
-                            to[g * per_group..(g + 1) * per_group].copy_from_slice(from);
+        threads.rows(out, answers, Share::product(1, self.weights.count()), |from, out| {
+            let left = layout.left(from, out.len() / answers);
+            match &self.weights {
+                Weights::Depthwise(weights) => depthwise(isa, image, left, weights, &self.bias, out),
+                Weights::Groups(groups) => match &groups[..] {
+                    [one] => one.multiply_left(isa, image, left, out),
+                    many => {
+                        let (taken, per_group) = (channels / many.len(), answers / many.len());
+                        let mut part = vec![0.0; left.m * per_group];
+                        for (g, packed) in many.iter().enumerate() {
+                            packed.multiply_left(isa, &image[g * taken..], left, &mut part);
+                            for (to, from) in out.chunks_exact_mut(answers).zip(part.chunks_exact(per_group)) {
+                                to[g * per_group..(g + 1) * per_group].copy_from_slice(from);
+                            }
                         }
                     }
-                    cx.recycle_buffer(part);
-                }
-            },
-        }
-        if self.relu {
-            // Not `max`, which drops NaN.
-            out.iter_mut().for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v });
-        }
+                },
+            }
+            if self.relu {
+                // Not `max`, which drops NaN.
+                out.iter_mut().for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v });
+            }
+        });
     }
 }
 
@@ -140,14 +148,12 @@ impl Op for Conv {
             Weights::Depthwise(_) => 1,
         };
         let layout = Layout::new(&self.window, &frame, channels, taken);
-        let mut out = cx.buffer::<f32>(count);
-        out.resize(count, 0.0);
+        let mut out = cx.stale::<f32>(count);
         let copied = !(frame.bare() && (self.last[0] || channels == 1));
         let mut image = cx.buffer::<f32>(padded);
         image.resize(if copied { padded } else { 0 }, 0.0);
         let turned = !(self.last[1] || answers == 1);
-        let mut answer = cx.buffer::<f32>(given.elements());
-        answer.resize(if turned { given.elements() } else { 0 }, 0.0);
+        let mut answer = cx.stale::<f32>(if turned { given.elements() } else { 0 });
         if count > 0 && images.elements() > 0 {
             for (x, out) in x.chunks_exact(images.elements()).zip(out.chunks_exact_mut(given.elements())) {
                 let mut source = x;
@@ -156,12 +162,14 @@ impl Op for Conv {
                     source = &image;
                 }
                 if turned {
-                    self.image(source, &frame, &layout, cx, &mut answer);
+                    self.image(source, &layout, &cx.threads, &mut answer);
                     channels_first(&answer, answers, out);
                 } else {
-                    self.image(source, &frame, &layout, cx, out);
+                    self.image(source, &layout, &cx.threads, out);
                 }
             }
+        } else {
+            out.fill(0.0);
         }
         cx.recycle_buffer(image);
         cx.recycle_buffer(answer);
@@ -173,11 +181,7 @@ impl Op for Conv {
     }
 
     fn parameters(&self) -> usize {
-        self.bias.len()
-            + match &self.weights {
-                Weights::Groups(groups) => groups.iter().map(|g| g.k() * g.n()).sum(),
-                Weights::Depthwise(weights) => weights.len(),
-            }
+        self.bias.len() + self.weights.count()
     }
 }
 

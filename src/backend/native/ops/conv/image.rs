@@ -27,9 +27,9 @@ impl Layout {
         if whole_rows(window, channels, taken) { [rows, columns * taken] } else { [rows * columns, taken] }
     }
 
-    /// The rows of a product.
-    pub(super) fn left(&self) -> Left<'_> {
-        Left { m: self.places.len(), places: Places::Table(&self.places), pieces: &self.pieces }
+    /// The rows of a product with `m` windows from `from` on.
+    pub(super) fn left(&self, from: usize, m: usize) -> Left<'_> {
+        Left { m, places: Places::Table(&self.places[from..from + m]), pieces: &self.pieces }
     }
 }
 

@@ -57,8 +57,7 @@ impl<T: Real + Item> Dense<T> {
     /// The answers for the rows of `x`, (m, k) -> (m, n), in a buffer of `cx`.
     pub(super) fn answers(&self, x: &[T], m: usize, cx: &mut Scratch) -> Result<Vec<T>> {
         let n = cx.check_shape(&[m, self.n()])?;
-        let mut out = cx.buffer::<T>(n);
-        out.resize(n, T::ZERO);
+        let mut out = cx.stale::<T>(n);
         self.write(x, m, &mut out, cx);
         Ok(out)
     }

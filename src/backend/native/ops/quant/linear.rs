@@ -7,9 +7,9 @@ use super::weights::{matrix, panels, small, spread};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
-use crate::backend::native::pool::Share;
+use crate::backend::native::pool::{Share, Threads};
 use crate::backend::native::value::{Data, Shape, Value};
-use crate::kernel::bytes::{ByteMatrix, Bytes, NR, ToBytes, ToFloats, ToSums, range};
+use crate::kernel::bytes::{ByteMatrix, Bytes, Held, NR, ToBytes, ToFloats, ToSums, covering, extremes, range};
 use crate::kernel::{Isa, Left};
 use crate::tensor::shape_text;
 use crate::{Error, ErrorKind, Result};
@@ -57,7 +57,7 @@ impl Linear {
         let value = args.get(0)?;
         let by = Quantised::of(self.input, args)?;
         let mut bytes = Bytes::new(self.matrix.dot(), cx.buffer(value.len() + 4), cx.buffer(0));
-        by.push(value, self.matrix.k(), &mut bytes, scales)?;
+        by.push(value, self.matrix.k(), &mut bytes, scales, &cx.threads)?;
         bytes.end();
         Ok(bytes)
     }
@@ -93,20 +93,22 @@ impl Quantised {
         })
     }
 
-    /// Adds the numbers of `value`, whose rows are `k` long, to `bytes`, and the scale of each row or of all to `scales`.
+    /// Adds the numbers of `value`, whose rows are `k` long, to `bytes`, and the scale of each row or of all to `scales`,
+    /// on `threads`.
     pub(in crate::backend::native::ops) fn push(
         &self,
         value: &Value<'_>,
         k: usize,
         bytes: &mut Bytes,
         scales: &mut Vec<f32>,
+        threads: &Threads,
     ) -> Result<()> {
         let isa = Isa::best();
         match (self, value.data()) {
             (Self::Dynamic { rows: false }, Data::F32(x)) => {
-                let (scale, zero) = range(isa, x);
+                let (scale, zero) = shared_range(isa, x, threads);
                 bytes.start(zero, false);
-                bytes.push_floats(isa, x, scale);
+                push_floats(isa, x, scale, bytes, threads);
                 scales.push(scale);
             }
             (Self::Dynamic { rows: true }, Data::F32(x)) => {
@@ -114,7 +116,7 @@ impl Quantised {
             }
             (&Self::Static { scale, zero, signed }, Data::F32(x)) => {
                 bytes.start(zero, signed);
-                bytes.push_floats(isa, x, scale);
+                push_floats(isa, x, scale, bytes, threads);
                 scales.push(scale);
             }
             (&Self::Static { scale, zero, .. }, Data::U8(x)) => {
@@ -130,6 +132,37 @@ impl Quantised {
             _ => return Err(value.type_error("f32, u8 or i8")),
         }
         Ok(())
+    }
+}
+
+/// Floats are quantised, or looked at for their range, as fast as so many multiplications go.
+const FLOATS: Share = Share { cost: 8, together: 64 };
+
+/// [`range`], by parts on all threads.
+fn shared_range(isa: Isa, x: &[f32], threads: &Threads) -> (f32, i32) {
+    const PART: usize = 1 << 12;
+    if x.len() < 2 * PART {
+        return range(isa, x);
+    }
+    let mut found = vec![[0.0f32; 2]; x.len().div_ceil(PART)];
+    threads.rows(&mut found, 1, Share { cost: PART * FLOATS.cost, together: 1 }, |from, found| {
+        for (part, found) in x[from * PART..].chunks(PART).zip(found) {
+            *found = extremes(isa, part);
+        }
+    });
+    covering(found.into_iter().fold([0.0; 2], |[low, high], part| [low.min(part[0]), high.max(part[1])]))
+}
+
+/// [`Bytes::push_floats`] on all threads.
+fn push_floats(isa: Isa, x: &[f32], scale: f32, bytes: &mut Bytes, threads: &Threads) {
+    let (by, room) = bytes.room(x.len());
+    match room {
+        Held::Wide(room) => {
+            threads.rows(room, 1, FLOATS, |from, room| by.wide(isa, &x[from..][..room.len()], scale, room));
+        }
+        Held::Narrow(room) => {
+            threads.rows(room, 1, FLOATS, |from, room| by.narrow(isa, &x[from..][..room.len()], scale, room));
+        }
     }
 }
 
@@ -173,14 +206,12 @@ impl Op for Linear {
         let part = |from: usize, out: usize| (out / n.max(1), [(from * k) as u32]);
         let answer = match &self.output {
             Output::Sums => {
-                let mut out = cx.buffer::<i32>(count);
-                out.resize(count, 0);
+                let mut out = cx.stale::<i32>(count);
                 self.matrix.multiply(&bytes, Left::rows(m, k), &mut ToSums { n, out: &mut out });
                 Value::new(shape, out)
             }
             Output::Floats { bias, relu } => {
-                let mut out = cx.buffer::<f32>(count);
-                out.resize(count, 0.0);
+                let mut out = cx.stale::<f32>(count);
                 let columns = &*self.columns;
                 cx.threads.rows(&mut out, n, share, |from, out| {
                     let (m, pieces) = part(from, out.len());
@@ -191,8 +222,7 @@ impl Op for Linear {
                 Value::new(shape, out)
             }
             Output::Bytes { bias, factors, bounds, zero, signed } => {
-                let mut out = cx.buffer::<u8>(count);
-                out.resize(count, 0);
+                let mut out = cx.stale::<u8>(count);
                 cx.threads.rows(&mut out, n, share, |from, out| {
                     let (m, pieces) = part(from, out.len());
                     let left = Left { pieces: &pieces, ..Left::rows(m, k) };

@@ -58,7 +58,7 @@ impl Op for Norm {
             None => &[],
         };
         let norm = LayerNorm { scale: &self.scale, shift: &self.shift, epsilon: self.epsilon };
-        cx.threads.rows(&mut items, n, Share { cost: 4 * n, together: 1 }, |from, rows| {
+        cx.threads.rows(&mut items, n, Share { cost: 32 * n, together: 1 }, |from, rows| {
             let residual = if residual.is_empty() { residual } else { &residual[from * n..][..rows.len()] };
             norm_rows(Isa::best(), rows, residual, norm);
         });
