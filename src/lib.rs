@@ -28,6 +28,8 @@ mod compose;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod describe;
+#[cfg(feature = "edge")]
+pub mod edge;
 mod error;
 #[cfg(feature = "std")]
 mod inspect;

@@ -18,6 +18,8 @@ pub(crate) mod native;
 mod network;
 #[cfg(feature = "ort")]
 pub(crate) mod ort;
+#[cfg(feature = "edge")]
+pub(crate) mod packed;
 #[cfg(any(feature = "tract", feature = "ort"))]
 mod sizes;
 #[cfg(feature = "tract")]

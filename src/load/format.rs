@@ -34,6 +34,8 @@ pub enum Format {
     Gguf,
     /// A TensorFlow Lite flatbuffer.
     TfLite,
+    /// A packed model for devices without an operating system.
+    Packed,
 }
 
 impl Format {
@@ -70,6 +72,7 @@ impl Format {
             (b"\x89HDF", Self::Hdf5),
             (b"\x93NUMPY", Self::Npy),
             (b"GGUF", Self::Gguf),
+            (b"MBPK", Self::Packed),
             (b"CBM1", Self::CatBoostBinary),
         ];
         if let Some((_, format)) = magic.iter().find(|(m, _)| head.starts_with(m)) {
@@ -112,6 +115,7 @@ impl Format {
             Self::Npy => "npy array",
             Self::Gguf => "gguf",
             Self::TfLite => "tflite",
+            Self::Packed => "packed",
         }
     }
 
@@ -161,6 +165,12 @@ impl Format {
                 (ErrorKind::Unsupported, "this format is not read; export the model to ONNX with `tf2onnx`")
             }
             Self::Npy => (ErrorKind::Malformed, "this is an array of numbers, not a model; was it meant as the input?"),
+            Self::Packed if cfg!(feature = "edge") => {
+                (ErrorKind::Unsupported, "packed models have an evaluator of their own; name no backend for them")
+            }
+            Self::Packed => {
+                (ErrorKind::FeatureDisabled, "packed models need the feature `edge`, which this build lacks")
+            }
             Self::Gguf => (ErrorKind::Unsupported, "GGUF weights are not read by this version"),
             Self::Manifest => (ErrorKind::Unsupported, "a manifest is loaded by `Loader::load`"),
             Self::Onnx => (ErrorKind::Unsupported, "no enabled backend takes this ONNX file"),

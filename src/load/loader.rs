@@ -277,6 +277,8 @@ impl Loader {
                     if self.backend.is_some() { "asked for" } else { "the one backend that reads boosters' own files" };
                 crate::backend::native::boosters::load(source, self, other, reason.to_owned())
             }
+            #[cfg(feature = "edge")]
+            Some(Format::Packed) if self.backend.is_none() => crate::backend::packed::load(source, self),
             Some(other) => Err(other.refusal()),
             None => Err(Format::unknown(&source.bytes)),
         }

@@ -230,6 +230,7 @@ perceptron. A safetensors file of an encoder becomes GGUF, which as model.gguf t
 
 Examples:
   modelberth convert churn.xgb.json churn.onnx --data rows.csv
+  modelberth convert churn.onnx churn.mbp --to packed --data rows.csv
   modelberth convert mlp.safetensors mlp.onnx --activation tanh
   modelberth convert encoder/model.safetensors small/model.gguf --to gguf-q8")]
 pub(crate) struct Convert {
@@ -239,8 +240,9 @@ pub(crate) struct Convert {
     /// The file to write; it appears whole or not at all.
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
-    /// What to write: onnx, or of a safetensors file gguf-q8 or gguf-q4.
-    #[arg(long, value_name = "F", default_value = "onnx", value_parser = ["onnx", "gguf-q8", "gguf-q4"])]
+    /// What to write: onnx; packed, which is for devices without an operating system; or of a safetensors file gguf-q8 or
+    /// gguf-q4.
+    #[arg(long, value_name = "F", default_value = "onnx", value_parser = ["onnx", "packed", "gguf-q8", "gguf-q4"])]
     pub(crate) to: String,
     #[command(flatten)]
     pub(crate) rows: Rows,
@@ -350,6 +352,7 @@ pub(crate) fn convert(args: &Convert) -> Result<bool> {
     match args.to.as_str() {
         "gguf-q8" => convert = convert.gguf(8),
         "gguf-q4" => convert = convert.gguf(4),
+        "packed" => convert = convert.packed(),
         _ => {}
     }
     if let Some(data) = args.rows.data() {

@@ -3,6 +3,7 @@
 mod boosters;
 #[cfg(feature = "candle")]
 mod gguf;
+mod packed;
 #[cfg(feature = "candle")]
 mod perceptron;
 #[cfg(test)]
@@ -16,7 +17,7 @@ use super::file::parameters;
 use super::report::{Change, Report};
 use super::run::{Common, common_methods};
 use super::{Optimized, measure};
-use crate::onnx::ModelProto;
+use crate::onnx::{DecodeLimits, ModelProto};
 use crate::{Artifact, Error, ErrorKind, Format, Loader, Result};
 
 /// What stands between the layers of a perceptron, which its weights do not say.
@@ -84,6 +85,7 @@ pub struct Convert<'a> {
     #[cfg_attr(not(feature = "candle"), allow(dead_code, reason = "safetensors are read with candle"))]
     activation: Activation,
     gguf: Option<u32>,
+    packed: bool,
     common: Common<'a>,
 }
 
@@ -116,6 +118,13 @@ impl<'a> Convert<'a> {
         self
     }
 
+    /// Writes the packed form of [`edge`](crate::edge) in the place of ONNX, of an ONNX file too.
+    #[must_use]
+    pub fn packed(mut self) -> Self {
+        self.packed = true;
+        self
+    }
+
     common_methods!(common);
 
     /// Converts the model in the file at `path`; with data, answers and latency of both are compared.
@@ -135,8 +144,15 @@ impl<'a> Convert<'a> {
             return blocks(&bytes, bits).map_err(|e| e.model(&shown));
         }
         let (model, what) = self.model(&bytes).map_err(|e| e.model(&shown))?;
-        let mut report = Report::new("convert", format!("{what} to ONNX"));
-        let artifact = Artifact::in_memory("onnx", "model.onnx", model.encode_to_vec());
+        let (to, artifact) = if self.packed {
+            let graph = Artifact::in_memory("onnx", "model.onnx", model.encode_to_vec());
+            let loaded = Loader::new().limits(*limits).load_artifact(&graph)?;
+            let packed = packed::convert(&model, loaded.signature(), limits).map_err(|e| e.model(&shown))?;
+            ("the packed form", Artifact::in_memory("packed", "model.mbp", packed))
+        } else {
+            ("ONNX", Artifact::in_memory("onnx", "model.onnx", model.encode_to_vec()))
+        };
+        let mut report = Report::new("convert", format!("{what} to {to}"));
         report.bytes = Change { before: bytes.len() as u64, after: artifact.files[0].bytes };
         let after = Loader::new().limits(*limits).load_artifact(&artifact)?;
         report.parameters.after = after.describe().parameters.max(model.graph.as_deref().map_or(0, parameters));
@@ -164,6 +180,10 @@ impl<'a> Convert<'a> {
             #[cfg(feature = "candle")]
             Some(Format::Safetensors) => {
                 Ok((perceptron::convert(bytes, self.activation)?, "a perceptron in safetensors".to_owned()))
+            }
+            Some(Format::Onnx) if self.packed => {
+                let decode = DecodeLimits { max_depth: limits.max_depth, max_messages: limits.max_messages };
+                Ok((ModelProto::decode(bytes.to_vec(), &decode)?, "an ONNX graph".to_owned()))
             }
             Some(Format::Onnx) => {
                 Err(Error::new(ErrorKind::InvalidArgument, "the file is ONNX already; there is nothing to convert"))

@@ -1,0 +1,138 @@
+//! A packed model as a [`Model`], so that a host can ask what a device will answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::edge::{self, Kind, Packed, Parts, Port};
+use crate::load::Source;
+use crate::{
+    Artifact, Checked, DType, Description, Dim, Error, ErrorKind, Loader, Model, Result, Signature, Tensor, TensorSpec,
+    Tensors,
+};
+
+/// The packed model in a file.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`] for bytes that are none, [`ErrorKind::LimitExceeded`] for one that needs too much memory.
+pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
+    let file = source.main_file();
+    let bytes: Arc<[u8]> = (*source.bytes).into();
+    let packed = Packed::new(&bytes).map_err(told)?;
+    let floats = packed.scratch_len().max(packed.output_len());
+    if floats > loader.limits.max_elements {
+        let what = "the packed model needs more memory than `Limits::max_elements` allows";
+        return Err(Error::new(ErrorKind::LimitExceeded, what).expected(loader.limits.max_elements).actual(floats));
+    }
+    let signature =
+        Signature::new(packed.inputs().map(|p| spec(&p)).collect(), packed.outputs().map(|p| spec(&p)).collect());
+    let mut description = Description::new("packed", "edge", "edge 1");
+    description.reason = "the one evaluator of packed models".to_owned();
+    description.parameters = packed.parameters() as u64;
+    description.bytes = bytes.len() as u64;
+    description.row_independent = true;
+    description.notes.push(format!("{} bytes of scratch for an observation", packed.scratch_len() * size_of::<f32>()));
+    let codes = packed.texts().enumerate().map(|(i, text)| (text.to_owned(), i as f32)).collect();
+    let artifact = Artifact { format: "packed".to_owned(), files: vec![file] };
+    let parts = packed.parts();
+    let model = PackedModel { bytes, parts, codes, signature, description, artifact };
+    Ok(Arc::new(Checked::new(model).cast(loader.cast)))
+}
+
+#[derive(Debug)]
+struct PackedModel {
+    bytes: Arc<[u8]>,
+    parts: Parts,
+    /// What stands for each text.
+    codes: HashMap<String, f32>,
+    signature: Signature,
+    description: Description,
+    artifact: Artifact,
+}
+
+fn told(error: edge::Error) -> Error {
+    Error::new(ErrorKind::Malformed, error.to_string())
+}
+
+fn spec(port: &Port<'_>) -> TensorSpec {
+    let dtype = match port.kind {
+        Kind::F32 => DType::F32,
+        Kind::I64 => DType::I64,
+        Kind::Bool => DType::Bool,
+        Kind::Text => DType::String,
+    };
+    let dims: Vec<Dim> = [Dim::Batch].into_iter().chain(port.dims().map(Dim::Fixed)).collect();
+    TensorSpec::new(port.name(), dtype, dims)
+}
+
+impl PackedModel {
+    /// The elements of an input as the evaluator takes them.
+    fn floats(&self, tensor: &Tensor<'_>) -> Result<Vec<f32>> {
+        Ok(match tensor.dtype() {
+            DType::F32 => tensor.as_slice::<f32>()?.to_vec(),
+            DType::I64 => tensor.as_slice::<i64>()?.iter().map(|x| *x as f32).collect(),
+            DType::Bool => tensor.as_slice::<bool>()?.iter().map(|x| f32::from(u8::from(*x))).collect(),
+            _ => tensor.as_slice::<String>()?.iter().map(|x| self.codes.get(x).copied().unwrap_or(-1.0)).collect(),
+        })
+    }
+}
+
+/// The answers of all observations for one output, `all` being (m, n) with the output's numbers from column `at` on.
+fn answer(packed: &Packed<'_>, port: &Port<'_>, m: usize, all: &[f32], at: usize) -> Result<Tensor<'static>> {
+    let n = packed.output_len().max(1);
+    let items = || all.chunks_exact(n).take(m).flat_map(|row| &row[at..at + port.len()]).copied();
+    let shape: Vec<usize> = [m].into_iter().chain(port.dims()).collect();
+    match port.kind {
+        Kind::F32 => Tensor::from_vec(&shape, items().collect::<Vec<f32>>()),
+        Kind::I64 => Tensor::from_vec(&shape, items().map(|x| x as i64).collect::<Vec<i64>>()),
+        Kind::Bool => Tensor::from_vec(&shape, items().map(|x| x != 0.0).collect::<Vec<bool>>()),
+        Kind::Text => {
+            let texts: Vec<&str> = packed.texts().collect();
+            let text = |x: f32| if x >= 0.0 { texts.get(x as usize).map_or("", |text| text) } else { "" };
+            Tensor::from_vec(&shape, items().map(|x| text(x).to_owned()).collect::<Vec<String>>())
+        }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Model for PackedModel {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn predict_batch(&self, inputs: &Tensors<'_>) -> Result<Tensors<'static>> {
+        let packed = Packed::of_parts(&self.bytes, self.parts);
+        let m = inputs.iter().next().map_or(0, |(_, tensor)| tensor.shape()[0]);
+        let columns = inputs.iter().map(|(_, tensor)| self.floats(tensor)).collect::<Result<Vec<_>>>()?;
+        let widths: Vec<usize> = packed.inputs().map(|port| port.len()).collect();
+        let n = packed.output_len();
+        let mut all = vec![0.0; m * n];
+        let mut row = Vec::with_capacity(packed.input_len());
+        let mut scratch = vec![0.0; packed.scratch_len()];
+        for i in 0..m {
+            row.clear();
+            for (column, width) in columns.iter().zip(&widths) {
+                row.extend_from_slice(&column[i * width..(i + 1) * width]);
+            }
+            packed.predict(&row, &mut scratch, &mut all[i * n..(i + 1) * n]).map_err(told)?;
+        }
+        let mut answers = Tensors::with_capacity(self.signature.outputs().len());
+        let mut at = 0;
+        for (port, spec) in packed.outputs().zip(self.signature.outputs()) {
+            answers.push(spec.name().clone(), answer(&packed, &port, m, &all, at)?);
+            at += port.len();
+        }
+        Ok(answers)
+    }
+
+    fn predict(&self, input: &Tensors<'_>) -> Result<Tensors<'static>> {
+        crate::model::predict_as_batch(self, input)
+    }
+
+    fn describe(&self) -> Description {
+        self.description.clone()
+    }
+
+    fn artifact(&self) -> Result<Artifact> {
+        Ok(self.artifact.clone())
+    }
+}

@@ -1,0 +1,160 @@
+//! Numbers that the writer and the reader of the format share.
+
+use super::Error;
+
+/// What a packed model begins with.
+pub(crate) const MAGIC: [u8; 4] = *b"MBPK";
+/// The version of the format that is written and read.
+pub(crate) const VERSION: u16 = 1;
+/// The bytes of the header: magic, version, a reserved u16, length, checksum, floats of scratch, and the numbers of texts,
+/// inputs, outputs and steps, all of them u32 from the length on.
+pub(crate) const HEADER: usize = 36;
+/// Where the checksum stands; it covers all that follows it.
+pub(crate) const CHECKSUM: usize = 12;
+/// What a tree's node says in the place of a feature when it is a leaf.
+pub(crate) const LEAF: u16 = u16::MAX;
+/// The bytes of a tree's node: feature u16, test u8, where NaN goes u8, threshold f32, and the other child u32. The child for
+/// rows that pass comes next.
+pub(crate) const NODE: usize = 12;
+
+/// FNV-1a of 32 bits.
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+/// Makes an enum of codes of one byte, with the way back.
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$what:meta])* $variant:ident = $code:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum $name {
+            $($(#[$what])* $variant = $code,)*
+        }
+
+        impl $name {
+            pub(crate) const fn of(code: u8) -> Result<Self, Error> {
+                match code {
+                    $($code => Ok(Self::$variant),)*
+                    _ => Err(Error::Malformed),
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The steps of a program. Each is this code, then its fields in the order in which the reader names them.
+    Code {
+        Constant = 1,
+        Gather = 2,
+        Map = 3,
+        Zip = 4,
+        Select = 5,
+        Dense = 6,
+        Reduce = 7,
+        Softmax = 8,
+        Lookup = 9,
+        OneHot = 10,
+        Trees = 11,
+    }
+}
+
+codes! {
+    /// Functions of one number.
+    Unary {
+        Negate = 1,
+        Absolute = 2,
+        Relu = 3,
+        Sigmoid = 4,
+        Tanh = 5,
+        Exp = 6,
+        Log = 7,
+        Sqrt = 8,
+        Reciprocal = 9,
+        Not = 10,
+        IsNan = 11,
+        Floor = 12,
+        Ceil = 13,
+        /// To nearest, ties to even.
+        Round = 14,
+        Erf = 15,
+        Sign = 16,
+        Truncate = 17,
+        /// 1 for what is not 0.
+        Truth = 18,
+    }
+}
+
+codes! {
+    /// Functions of two numbers; comparisons give 0 or 1.
+    Binary {
+        Add = 1,
+        Subtract = 2,
+        Multiply = 3,
+        Divide = 4,
+        Power = 5,
+        Minimum = 6,
+        Maximum = 7,
+        Equal = 8,
+        Less = 9,
+        LessOrEqual = 10,
+        Greater = 11,
+        GreaterOrEqual = 12,
+        And = 13,
+        Or = 14,
+        Xor = 15,
+    }
+}
+
+codes! {
+    /// What is made of the numbers along an axis.
+    Reduction {
+        Sum = 1,
+        Mean = 2,
+        Maximum = 3,
+        Minimum = 4,
+        Product = 5,
+        L1 = 6,
+        L2 = 7,
+        SumSquare = 8,
+        LogSumExp = 9,
+        /// Where the first of the greatest stands.
+        ArgMax = 10,
+        /// Where the first of the least stands.
+        ArgMin = 11,
+    }
+}
+
+codes! {
+    /// How the answers of trees are brought together.
+    Aggregate {
+        Sum = 1,
+        Average = 2,
+        Minimum = 3,
+        Maximum = 4,
+    }
+}
+
+codes! {
+    /// The element type of an input or output on a host; in the evaluator all are f32.
+    Kind {
+        F32 = 1,
+        I64 = 2,
+        Bool = 3,
+        /// The place of a text in the table of texts.
+        Text = 4,
+    }
+}
+
+codes! {
+    /// The test of a node of a tree: `x OP threshold`.
+    Test {
+        LessOrEqual = 1,
+        Less = 2,
+        GreaterOrEqual = 3,
+        Greater = 4,
+        Equal = 5,
+        NotEqual = 6,
+    }
+}

@@ -1,0 +1,51 @@
+//! Models for devices without an operating system: a packed format that is read in place, from flash if need be, and its
+//! evaluator, which needs neither `std` nor memory of its own.
+//!
+//! `modelberth convert MODEL small.mbp --to packed`, or [`Convert::packed`](crate::optimize::Convert::packed), writes it on a
+//! host; on the device the bytes are checked once and then answer one observation at a time in a scratch that the caller
+//! owns. Nothing is allocated. (The crate around this module links `alloc`, so a program without an allocator still has to
+//! name one, which is never asked.)
+//!
+//! ```no_run
+//! use modelberth::edge::Packed;
+//! static MODEL: &[u8] = &[/* include_bytes!("small.mbp") */];
+//! let model = Packed::new(MODEL)?;
+//! let mut scratch = [0.0f32; 512];
+//! let mut answers = [0.0f32; 4];
+//! model.predict(&[5.1, 3.5, 1.4, 0.2], &mut scratch[..model.scratch_len()], &mut answers[..model.output_len()])?;
+//! # Ok::<(), modelberth::edge::Error>(())
+//! ```
+//!
+//! All numbers are f32 in the evaluator: whole numbers up to 2^24 are exact, texts are their place in a table
+//! ([`Packed::code`], [`Packed::text`]), true is 1. Inputs stand one after the other in the order of
+//! [`Packed::inputs`], each in row-major order without its batch axis, and so do outputs.
+//!
+//! # Format, version 1
+//! Little-endian, nothing aligned. A text is its length in bytes (u32), then UTF-8.
+//!
+//! | part | holds |
+//! |---|---|
+//! | header, 36 bytes | `MBPK`; version, u16; 0, u16; then u32: bytes in all, FNV-1a of all that follows it, floats of scratch, texts, inputs, outputs, steps |
+//! | texts | one after the other |
+//! | inputs, outputs | name; element type, u8 (1 f32, 2 i64, 3 bool, 4 text); rank, u8; dimensions, u32 each; the first float in the scratch, u32 |
+//! | steps | code, u8; fields. Each reads floats that stand before those it writes |
+
+mod format;
+mod packed;
+mod read;
+mod run;
+mod step;
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "std")]
+pub(crate) use format::Kind;
+#[cfg(feature = "optimize")]
+pub(crate) use format::{
+    Aggregate, Binary, CHECKSUM, Code, HEADER, LEAF, MAGIC, Reduction, Test, Unary, VERSION, checksum,
+};
+#[cfg(feature = "std")]
+pub(crate) use packed::Parts;
+pub use packed::{Error, Packed, Port};
+#[cfg(feature = "optimize")]
+pub(crate) use run::{binary, unary};

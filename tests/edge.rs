@@ -1,0 +1,206 @@
+//! Packed models: their answers against the reference library's, the conformance suite, no memory taken, and broken bytes.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::fs;
+use std::path::Path;
+
+use common::{data, distance, with_prefix};
+use modelberth::conformance::{Check, Options, assert_conforms};
+use modelberth::edge::Packed;
+use modelberth::optimize::Convert;
+use modelberth::table::{TableReader, read_npz};
+use modelberth::{ErrorKind, Loader, Model, Result, Tensors};
+
+/// Models for which the packed form lacks an operator.
+const REFUSED: &[&str] = &[
+    "classifier_NuSVC",
+    "classifier_OneVsOneClassifier",
+    "regressor_AdaBoostRegressor",
+    "regressor_KNeighborsRegressor",
+    "regressor_NuSVR",
+    "regressor_SVR",
+];
+
+/// How many tolerances of an answer in f32 and f64 the packed form, all f32 and summed one by one, may be off.
+const WITHIN: f64 = 20.0;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts what each thread allocates.
+struct Counting;
+
+#[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
+// SAFETY: everything is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|n| n.set(n.get() + 1));
+        // SAFETY: as promised by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as promised by the caller.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn packed(path: &Path) -> Result<Vec<u8>> {
+    let done = Convert::new().packed().run(path)?;
+    Ok(done.artifact().files[0].content()?.to_vec())
+}
+
+fn answers(model: &dyn Model, path: &Path, golden: &Tensors<'_>) -> Result<Tensors<'static>> {
+    let csv = path.with_extension("csv");
+    if csv.exists() {
+        return model.predict_batch(&TableReader::open(&csv, model.signature())?.read_all()?);
+    }
+    let given = with_prefix(golden, "in:");
+    let mut inputs = Tensors::new();
+    for spec in model.signature().inputs() {
+        let tensor = given.tensor(spec.name()).or_else(|_| given.single())?;
+        inputs.insert(spec.name(), tensor.cast(spec.dtype())?)?;
+    }
+    model.predict_batch(&inputs)
+}
+
+#[test]
+fn packed_models_answer_as_the_reference_does() {
+    let (mut count, mut wrong, mut smaller) = (0, Vec::new(), 0);
+    for path in common::models("zoo") {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let bytes = match packed(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if REFUSED.contains(&name.as_str()) => {
+                assert_eq!(e.kind(), ErrorKind::Unsupported, "{name}: {e}");
+                continue;
+            }
+            Err(e) => {
+                wrong.push(format!("{name}: {e}"));
+                continue;
+            }
+        };
+        count += 1;
+        smaller += usize::from((bytes.len() as u64) < fs::metadata(&path).unwrap().len());
+        let model = Loader::new().load_bytes("small.mbp", bytes).unwrap();
+        let golden = read_npz(&fs::read(path.with_extension("npz")).unwrap()).unwrap();
+        let got = answers(&*model, &path, &golden).unwrap();
+        let native = answers(&*modelberth::load(&path).unwrap(), &path, &golden).unwrap();
+        let expected = with_prefix(&golden, "ort:");
+        // Where ONNX Runtime has no answers, those of `native`, which are held against the library elsewhere.
+        let expected = if expected.is_empty() { native } else { expected };
+        for (output, expected) in expected.iter() {
+            match got.tensor(output).map_err(|e| e.to_string()).and_then(|got| distance(got, expected)) {
+                Ok(far) if far <= WITHIN => {}
+                Ok(far) => wrong.push(format!("{name}: `{output}` is {far:.1} tolerances off")),
+                Err(what) => wrong.push(format!("{name}: `{output}`: {what}")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(count >= 55, "only {count} models were packed");
+    assert!(smaller * 2 > count, "only {smaller} of {count} are smaller than they were");
+}
+
+#[test]
+fn boosters_own_files_are_packed() {
+    for file in
+        ["lgb_binary.txt", "lgb_multi.txt", "xgb_binary.json", "xgb_multi.json", "xgb_reg.json", "cat_binary.json"]
+    {
+        let path = data("zoo").join(file);
+        let golden = read_npz(&fs::read(path.with_extension("npz")).unwrap()).unwrap();
+        let model = Loader::new().load_bytes("small.mbp", packed(&path).unwrap()).unwrap();
+        let got = answers(&*model, &path, &golden).unwrap();
+        for (output, expected) in answers(&*modelberth::load(&path).unwrap(), &path, &golden).unwrap().iter() {
+            let far =
+                distance(got.tensor(output).unwrap(), expected).unwrap_or_else(|e| panic!("{file}: {output}: {e}"));
+            assert!(far <= WITHIN, "{file}: `{output}` is {far:.1} tolerances off");
+        }
+    }
+    let refused = packed(&data("zoo/lgb_categorical.txt")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unsupported, "{refused}");
+}
+
+#[test]
+fn packed_models_conform() {
+    for name in
+        ["classifier_RandomForestClassifier", "pipeline_onehot_logreg", "regressor_Ridge", "classifier_MLPClassifier"]
+    {
+        let model = Loader::new().load_bytes("small.mbp", packed(&data(&format!("zoo/{name}.onnx"))).unwrap()).unwrap();
+        let report = assert_conforms(&*model, &Options::new());
+        assert_eq!(report.passed(), Check::ALL, "{name}: {report}");
+    }
+}
+
+#[test]
+fn nothing_is_allocated() {
+    for name in ["classifier_RandomForestClassifier", "pipeline_ordinal_mlp", "classifier_GaussianNB"] {
+        let bytes = packed(&data(&format!("zoo/{name}.onnx"))).unwrap();
+        let mut scratch = vec![0.0; Packed::new(&bytes).unwrap().scratch_len()];
+        let (mut input, mut output) = ([0.5f32; 16], [0.0f32; 16]);
+        let before = ALLOCATIONS.get();
+        let model = Packed::new(&bytes).unwrap();
+        let (input, output) = (&mut input[..model.input_len()], &mut output[..model.output_len()]);
+        model.predict(input, &mut scratch, output).unwrap();
+        let texts =
+            model.texts().count() + model.inputs().count() + model.outputs().map(|p| p.dims().count()).sum::<usize>();
+        assert_eq!(ALLOCATIONS.get(), before, "{name}, {texts} texts and ports");
+        assert!(output.iter().any(|x| *x != 0.0), "{name} answers");
+    }
+}
+
+#[test]
+fn texts_stand_for_categories_and_labels() {
+    let bytes = packed(&data("zoo/pipeline_onehot_rf.onnx")).unwrap();
+    let model = Packed::new(&bytes).unwrap();
+    assert!(model.inputs().any(|port| port.is_text()));
+    let known: Vec<&str> = model.texts().collect();
+    for (i, text) in known.iter().enumerate() {
+        assert_eq!(model.code(text), i as f32);
+        assert_eq!(model.text(i as f32), Some(*text));
+    }
+    assert_eq!(model.code("no such category"), -1.0);
+    assert_eq!((model.text(-1.0), model.text(f32::NAN), model.text(1e9)), (None, None, None));
+}
+
+/// Broken bytes with the checksum that belongs to them are refused, or answer something; nothing panics.
+#[test]
+fn broken_bytes_are_errors() {
+    let whole = packed(&data("zoo/pipeline_onehot_rf.onnx")).unwrap();
+    let short = packed(&data("zoo/classifier_LogisticRegression.onnx")).unwrap();
+    for cut in 0..short.len() {
+        assert!(Packed::new(&short[..cut]).is_err(), "cut at {cut}");
+    }
+    let mut refused = 0;
+    for (bytes, step) in [(&short, 1), (&whole, 101)] {
+        for at in (16..bytes.len()).step_by(step) {
+            for change in [0x01, 0x80, 0xff] {
+                let mut broken = bytes.clone();
+                broken[at] ^= change;
+                assert!(Packed::new(&broken).is_err(), "the checksum at {at}");
+                let sum =
+                    broken[16..].iter().fold(0x811c_9dc5u32, |s, b| (s ^ u32::from(*b)).wrapping_mul(0x0100_0193));
+                broken[12..16].copy_from_slice(&sum.to_le_bytes());
+                match Packed::new(&broken) {
+                    Ok(model) if model.scratch_len() < 1 << 16 && model.input_len() < 1 << 16 => {
+                        let mut output = vec![0.0; model.output_len()];
+                        let input = vec![f32::NAN; model.input_len()];
+                        model.predict(&input, &mut vec![0.0; model.scratch_len()], &mut output).unwrap();
+                    }
+                    Ok(_) => {}
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+    }
+    assert!(refused > 500, "only {refused} were refused");
+}
