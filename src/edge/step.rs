@@ -228,7 +228,8 @@ impl<'a> Step<'a> {
             }
             Self::Dense { from, to, k, bias, .. } => {
                 let n = bias.len();
-                let fits = k > 0 && n > 0 && from.len % k == 0 && from.len / k * n == to.len;
+                // Where a usize has 32 bits, a hostile length would overflow.
+                let fits = k > 0 && n > 0 && from.len % k == 0 && (from.len / k).checked_mul(n) == Some(to.len);
                 ([Some(from), None, None], to, fits)
             }
             Self::Reduce { from, to, len, inner, .. } => {
