@@ -112,6 +112,39 @@ fn packed_models_answer_as_the_reference_does() {
 }
 
 #[test]
+fn the_second_zoo_answers_as_the_reference_does_where_it_packs() {
+    let (mut count, mut wrong) = (0, Vec::new());
+    for path in common::models("zoo2") {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let bytes = match packed(&path) {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::Unsupported, "{name}: {e}");
+                continue;
+            }
+        };
+        let model = Loader::new().load_bytes("small.mbp", bytes).unwrap();
+        let golden = read_npz(&fs::read(path.with_extension("npz")).unwrap()).unwrap();
+        let expected = with_prefix(&golden, "ort:");
+        if expected.is_empty() {
+            continue;
+        }
+        count += 1;
+        let got = answers(&*model, &path, &golden).unwrap();
+        for (output, expected) in expected.iter() {
+            match got.tensor(output).map_err(|e| e.to_string()).and_then(|got| distance(got, expected)) {
+                Ok(far) if far <= WITHIN => {}
+                Ok(far) => wrong.push(format!("{name}: `{output}` is {far:.1} tolerances off")),
+                Err(what) => wrong.push(format!("{name}: `{output}`: {what}")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(count >= 16, "only {count} models were packed");
+    println!("{count} models of the second zoo were packed");
+}
+
+#[test]
 fn boosters_own_files_are_packed() {
     for file in
         ["lgb_binary.txt", "lgb_multi.txt", "xgb_binary.json", "xgb_multi.json", "xgb_reg.json", "cat_binary.json"]
