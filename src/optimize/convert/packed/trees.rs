@@ -64,7 +64,11 @@ fn read(node: &NodeProto, votes: &str, targets: usize, features: usize) -> Resul
     for (i, weight) in weights.iter().enumerate() {
         let target = u32::try_from(vote_targets[i]).ok().filter(|t| (*t as usize) < targets);
         let target = target.ok_or_else(|| malformed(node, "a vote for a target that is not there"))?;
-        by_node.entry(find(vote_trees[i], vote_nodes[i])?).or_default().push((target, *weight));
+        let own = by_node.entry(find(vote_trees[i], vote_nodes[i])?).or_default();
+        // With one target only a leaf's first vote counts.
+        if targets > 1 || own.is_empty() {
+            own.push((target, *weight));
+        }
     }
 
     let mut out = Trees::default();
