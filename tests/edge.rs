@@ -17,17 +17,18 @@ use modelberth::table::{TableReader, read_npz};
 use modelberth::{ErrorKind, Loader, Model, Result, Tensors};
 
 /// Models for which the packed form lacks an operator.
-const REFUSED: &[&str] = &[
-    "classifier_NuSVC",
-    "classifier_OneVsOneClassifier",
-    "regressor_AdaBoostRegressor",
-    "regressor_KNeighborsRegressor",
-    "regressor_NuSVR",
-    "regressor_SVR",
-];
+const REFUSED: &[&str] = &["classifier_NuSVC", "regressor_AdaBoostRegressor", "regressor_KNeighborsRegressor"];
 
-/// How many tolerances of an answer in f32 and f64 the packed form, all f32 and summed one by one, may be off.
-const WITHIN: f64 = 20.0;
+/// How many tolerances the packed form, all f32 and summed one by one, may be off.
+const WITHIN: f64 = 2.0;
+
+/// Models whose answers are differences of nearly equal numbers, so that f32 shows in them.
+const LOOSE: &[&str] = &["cluster_KMeans", "transformer_KMeans", "i64_ocsvm"];
+
+/// How many tolerances the answers of the model called `name` may be off.
+fn within(name: &str) -> f64 {
+    if LOOSE.contains(&name) { 20.0 } else { WITHIN }
+}
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -79,6 +80,10 @@ fn packed_models_answer_as_the_reference_does() {
     for path in common::models("zoo") {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let bytes = match packed(&path) {
+            Ok(_) if REFUSED.contains(&name.as_str()) => {
+                wrong.push(format!("{name} was refused before"));
+                continue;
+            }
             Ok(bytes) => bytes,
             Err(e) if REFUSED.contains(&name.as_str()) => {
                 assert_eq!(e.kind(), ErrorKind::Unsupported, "{name}: {e}");
@@ -100,14 +105,14 @@ fn packed_models_answer_as_the_reference_does() {
         let expected = if expected.is_empty() { native } else { expected };
         for (output, expected) in expected.iter() {
             match got.tensor(output).map_err(|e| e.to_string()).and_then(|got| distance(got, expected)) {
-                Ok(far) if far <= WITHIN => {}
+                Ok(far) if far <= within(&name) => {}
                 Ok(far) => wrong.push(format!("{name}: `{output}` is {far:.1} tolerances off")),
                 Err(what) => wrong.push(format!("{name}: `{output}`: {what}")),
             }
         }
     }
     assert!(wrong.is_empty(), "{} of {count} are wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(count >= 55, "only {count} models were packed");
+    assert!(count >= 58, "only {count} models were packed");
     assert!(smaller * 2 > count, "only {smaller} of {count} are smaller than they were");
 }
 
@@ -133,7 +138,7 @@ fn the_second_zoo_answers_as_the_reference_does_where_it_packs() {
         let got = answers(&*model, &path, &golden).unwrap();
         for (output, expected) in expected.iter() {
             match got.tensor(output).map_err(|e| e.to_string()).and_then(|got| distance(got, expected)) {
-                Ok(far) if far <= WITHIN => {}
+                Ok(far) if far <= within(&name) => {}
                 Ok(far) => wrong.push(format!("{name}: `{output}` is {far:.1} tolerances off")),
                 Err(what) => wrong.push(format!("{name}: `{output}`: {what}")),
             }

@@ -57,6 +57,7 @@ codes! {
         Lookup = 9,
         OneHot = 10,
         Trees = 11,
+        Distances = 12,
     }
 }
 

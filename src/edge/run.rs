@@ -64,7 +64,8 @@ pub(crate) fn binary(f: Binary, a: f32, b: f32) -> f32 {
 fn reduced(f: Reduction, xs: impl Iterator<Item = f32> + Clone) -> f32 {
     let sum = |xs: &mut dyn Iterator<Item = f32>| xs.fold(0.0f32, |sum, x| sum + x);
     let greatest = |sign: f32| {
-        let mut best = (0usize, f32::NEG_INFINITY);
+        // The first stays unless a later one is greater, so that NaN in front stays too.
+        let mut best = (0usize, sign * xs.clone().next().unwrap_or(f32::NAN));
         for (i, x) in xs.clone().enumerate() {
             if sign * x > best.1 {
                 best = (i, sign * x);
@@ -177,6 +178,12 @@ impl Step<'_> {
                     for (to, key) in to.iter_mut().zip(floats(keys)) {
                         *to = f32::from(u8::from(same(*x, key)));
                     }
+                }
+            }
+            Self::Distances { from, to, points } => {
+                let (from, to) = pair(scratch, from, to)?;
+                for (to, point) in to.iter_mut().zip(points.chunks_exact(from.len())) {
+                    *to = from.iter().zip(floats(point)).map(|(x, p)| (x - p) * (x - p)).sum();
                 }
             }
             Self::Trees(trees) => {

@@ -94,6 +94,12 @@ pub(super) enum Step<'a> {
         keys: Words<'a>,
     },
     Trees(Trees<'a>),
+    /// The squared Euclidean distance of `from` to each of the points (n, k).
+    Distances {
+        from: Span,
+        to: Span,
+        points: Words<'a>,
+    },
 }
 
 /// An ensemble of trees on the features `from`.
@@ -138,20 +144,32 @@ impl Trees<'_> {
         let fits = self.base.len() == self.to.len
             && self.votes.len().is_multiple_of(2)
             && self.votes.as_chunks::<2>().0.iter().all(|[target, _]| index(*target) < self.to.len)
-            && self.roots.iter().all(|root| index(*root) < self.nodes.len());
+            && self.roots.first().map_or(self.nodes.is_empty(), |root| index(*root) == 0);
         if !fits {
             return Err(Error::Malformed);
         }
-        for i in 0..self.nodes.len() {
-            let fits = match self.node(i)? {
-                // Children stand behind their parents, so that every walk ends.
-                Node::Branch { feature, other, .. } => {
-                    feature < self.from.len && other > i && other < self.nodes.len() && i + 1 < self.nodes.len()
-                }
-                Node::Leaf { first, count } => first.checked_add(count).is_some_and(|end| end <= votes),
-            };
-            if !fits {
+        // Each tree has the nodes up to the next root, children stand behind their parents, and leaves share no votes: so a walk
+        // ends, and all of them together take no longer than the bytes are many.
+        let mut seen = 0usize;
+        for (i, root) in self.roots.iter().enumerate() {
+            let (start, end) = (index(*root), self.roots.get(i + 1).map_or(self.nodes.len(), |next| index(*next)));
+            if start >= end || end > self.nodes.len() {
                 return Err(Error::Malformed);
+            }
+            for at in start..end {
+                let fits = match self.node(at)? {
+                    Node::Branch { feature, other, .. } => {
+                        feature < self.from.len && other > at && other < end && at + 1 < end
+                    }
+                    Node::Leaf { first, count } => {
+                        let fits = first == seen && count <= votes - seen;
+                        seen += if fits { count } else { 0 };
+                        fits
+                    }
+                };
+                if !fits {
+                    return Err(Error::Malformed);
+                }
             }
         }
         Ok(())
@@ -200,6 +218,11 @@ impl<'a> Step<'a> {
                 let (from, to, n) = (span(cursor)?, span(cursor)?, cursor.size()?);
                 Self::OneHot { from, to, keys: cursor.words(n)? }
             }
+            Code::Distances => {
+                let (from, to) = (span(cursor)?, span(cursor)?);
+                let points = cursor.words(from.len.checked_mul(to.len).ok_or(Error::Truncated)?)?;
+                Self::Distances { from, to, points }
+            }
             Code::Trees => {
                 let aggregate = Aggregate::of(cursor.byte()?)?;
                 let (from, to) = (span(cursor)?, span(cursor)?);
@@ -244,6 +267,7 @@ impl<'a> Step<'a> {
             Self::OneHot { from, to, keys } => {
                 ([Some(from), None, None], to, from.len.checked_mul(keys.len()) == Some(to.len))
             }
+            Self::Distances { from, to, .. } => ([Some(from), None, None], to, from.len > 0),
             Self::Trees(trees) => {
                 trees.check()?;
                 ([Some(trees.from), None, None], trees.to, true)
@@ -258,6 +282,7 @@ impl<'a> Step<'a> {
     pub(super) fn parameters(&self) -> usize {
         match self {
             Self::Dense { weights, bias, .. } => weights.len() + bias.len(),
+            Self::Distances { points, .. } => points.len(),
             Self::Trees(trees) => trees.nodes.len() + trees.votes.len() / 2,
             _ => 0,
         }

@@ -54,10 +54,17 @@ fn steps_do_what_they_say() {
     let reduce = |f: Reduction| answers(&[3.0, 1.0, 4.0, 1.0], 2, &[7, f as u8], &[0, 4, 4, 2, 2, 2]).unwrap();
     assert_eq!(reduce(Reduction::Sum), [7.0, 2.0]);
     assert_eq!(reduce(Reduction::ArgMax), [1.0, 0.0]);
+    assert_eq!(answers(&[f32::NAN, 1.0], 1, &[7, Reduction::ArgMax as u8], &[0, 2, 2, 1, 2, 1]).unwrap(), [0.0]);
     assert_eq!(answers(&[1.0, 1.0], 2, &[8], &[0, 2, 2, 2, 2]).unwrap(), [0.5, 0.5]);
     let lookup = [&[0, 2, 2, 2, 1][..], &[-1.0, 7.0, 70.0f32].map(bits)].concat();
     assert_eq!(answers(&[7.0, 8.0], 2, &[9], &lookup).unwrap(), [70.0, -1.0]);
     assert_eq!(answers(&[8.0], 2, &[10], &[0, 1, 1, 2, 2, bits(7.0), bits(8.0)]).unwrap(), [0.0, 1.0]);
+}
+
+#[test]
+fn distances_are_squared() {
+    let numbers = [&[0, 2, 2, 2][..], &[1.0, 1.0, 4.0, 5.0f32].map(f32::to_bits)].concat();
+    assert_eq!(answers(&[1.0, 1.0], 2, &[12], &numbers).unwrap(), [0.0, 25.0]);
 }
 
 /// A stump: x[0] <= 0.5 says 1, else 2; NaN goes as `nan` says.

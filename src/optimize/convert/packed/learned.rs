@@ -60,6 +60,7 @@ impl Packer {
                 }
                 Value::slot(&[x, n], Kind::F32, scores)
             }
+            "SVMRegressor" => self.machine(node)?,
             "LinearClassifier" => return self.linear_classifier(node),
             "TreeEnsembleRegressor" => self.tree_regressor(node)?,
             "TreeEnsembleClassifier" => return self.tree_classifier(node),
@@ -176,6 +177,48 @@ impl Packer {
         self.give_labels(node, winners, kind, &labels);
         self.give(node, 1, Value::slot(&[rows, classes], Kind::F32, scores));
         Ok(())
+    }
+
+    /// A support vector machine of one score: the weighted sum of kernels plus rho.
+    fn machine(&mut self, node: &NodeProto) -> Result<Value> {
+        let x = self.input(node, 0)?;
+        let (weights, vectors) = (floats(node, "coefficients"), floats(node, "support_vectors"));
+        let count = usize::try_from(int(node, "n_supports", 0)).unwrap_or(0);
+        let (rows, k) = x.rows();
+        let rho = floats(node, "rho").first().copied().unwrap_or(0.0);
+        let expected = if count == 0 { k } else { count };
+        if rows != 1 || k == 0 || weights.len() != expected || Some(vectors.len()) != count.checked_mul(k) {
+            return Err(unsupported(node, "a support vector machine of this shape"));
+        }
+        let span = self.span(&x);
+        let parameters = floats(node, "kernel_params");
+        let [gamma, coef0, degree] = [0, 1, 2].map(|i| parameters.get(i).copied().unwrap_or(0.0));
+        let kernels = match text(node, "kernel_type", "LINEAR").as_str() {
+            _ if count == 0 => span,
+            "LINEAR" => self.program.dense(span, k, vectors, &vec![0.0; count]),
+            "RBF" => {
+                let distances = self.program.distances(span, count, vectors);
+                let scaled = self.program.zip_with(Binary::Multiply, distances, -gamma);
+                self.program.map(Unary::Exp, scaled)
+            }
+            name @ ("POLY" | "SIGMOID") => {
+                let scaled: Vec<f32> = vectors.iter().map(|v| gamma * v).collect();
+                let products = self.program.dense(span, k, &scaled, &vec![coef0; count]);
+                if name == "POLY" {
+                    self.program.zip_with(Binary::Power, products, degree)
+                } else {
+                    self.program.map(Unary::Tanh, products)
+                }
+            }
+            other => return Err(unsupported(node, &format!("the kernel `{other}`"))),
+        };
+        let mut score = self.program.dense(kernels, expected, weights, &[rho]);
+        if int(node, "one_class", 0) != 0 {
+            let inside = self.program.zip_with(Binary::Greater, score, 0.0);
+            let (one, other) = (self.program.constant(&[1.0]), self.program.constant(&[-1.0]));
+            score = self.program.select(inside, one, other);
+        }
+        Ok(Value::slot(&[1, 1], Kind::F32, score))
     }
 
     fn imputed(&mut self, node: &NodeProto) -> Result<Value> {

@@ -174,6 +174,15 @@ impl Program {
         to
     }
 
+    /// The squared distance of `from` to each of the points (n, k).
+    pub(super) fn distances(&mut self, from: Span, n: usize, points: &[f32]) -> Span {
+        let to = self.claim(n);
+        self.step(Code::Distances);
+        self.spans(&[from, to]);
+        self.floats(points);
+        to
+    }
+
     /// One number for each of the `base` values.
     pub(super) fn trees(&mut self, from: Span, aggregate: Aggregate, base: &[f32], trees: &Trees) -> Span {
         let to = self.claim(base.len());
