@@ -74,6 +74,17 @@ fn answers(model: &dyn Model, path: &Path, golden: &Tensors<'_>) -> Result<Tenso
     model.predict_batch(&inputs)
 }
 
+/// The outputs of the model called `name` that are not those expected.
+fn off(name: &str, got: &Tensors<'_>, expected: &Tensors<'_>) -> Vec<String> {
+    let far = |output: &str, expected| distance(got.tensor(output).map_err(|e| e.to_string())?, expected);
+    let what = expected.iter().filter_map(|(output, expected)| match far(output, expected) {
+        Ok(far) if far <= within(name) => None,
+        Ok(far) => Some(format!("{name}: `{output}` is {far:.1} tolerances off")),
+        Err(what) => Some(format!("{name}: `{output}`: {what}")),
+    });
+    what.collect()
+}
+
 #[test]
 fn packed_models_answer_as_the_reference_does() {
     let (mut count, mut wrong, mut smaller) = (0, Vec::new(), 0);
@@ -103,13 +114,7 @@ fn packed_models_answer_as_the_reference_does() {
         let expected = with_prefix(&golden, "ort:");
         // Where ONNX Runtime has no answers, those of `native`, which are held against the library elsewhere.
         let expected = if expected.is_empty() { native } else { expected };
-        for (output, expected) in expected.iter() {
-            match got.tensor(output).map_err(|e| e.to_string()).and_then(|got| distance(got, expected)) {
-                Ok(far) if far <= within(&name) => {}
-                Ok(far) => wrong.push(format!("{name}: `{output}` is {far:.1} tolerances off")),
-                Err(what) => wrong.push(format!("{name}: `{output}`: {what}")),
-            }
-        }
+        wrong.extend(off(&name, &got, &expected));
     }
     assert!(wrong.is_empty(), "{} of {count} are wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(count >= 58, "only {count} models were packed");
@@ -136,13 +141,7 @@ fn the_second_zoo_answers_as_the_reference_does_where_it_packs() {
         }
         count += 1;
         let got = answers(&*model, &path, &golden).unwrap();
-        for (output, expected) in expected.iter() {
-            match got.tensor(output).map_err(|e| e.to_string()).and_then(|got| distance(got, expected)) {
-                Ok(far) if far <= within(&name) => {}
-                Ok(far) => wrong.push(format!("{name}: `{output}` is {far:.1} tolerances off")),
-                Err(what) => wrong.push(format!("{name}: `{output}`: {what}")),
-            }
-        }
+        wrong.extend(off(&name, &got, &expected));
     }
     assert!(wrong.is_empty(), "{} of {count} are wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(count >= 28, "only {count} models were packed");
@@ -157,11 +156,8 @@ fn boosters_own_files_are_packed() {
         let golden = read_npz(&fs::read(path.with_extension("npz")).unwrap()).unwrap();
         let model = Loader::new().load_bytes("small.mbp", packed(&path).unwrap()).unwrap();
         let got = answers(&*model, &path, &golden).unwrap();
-        for (output, expected) in answers(&*modelberth::load(&path).unwrap(), &path, &golden).unwrap().iter() {
-            let far =
-                distance(got.tensor(output).unwrap(), expected).unwrap_or_else(|e| panic!("{file}: {output}: {e}"));
-            assert!(far <= WITHIN, "{file}: `{output}` is {far:.1} tolerances off");
-        }
+        let expected = answers(&*modelberth::load(&path).unwrap(), &path, &golden).unwrap();
+        assert_eq!(off(file, &got, &expected), [""; 0]);
     }
     let refused = packed(&data("zoo/lgb_categorical.txt")).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unsupported, "{refused}");

@@ -29,6 +29,27 @@
 //! | texts | one after the other |
 //! | inputs, outputs | name; element type, u8 (1 f32, 2 i64, 3 bool, 4 text); rank, u8; dimensions, u32 each; the first float in the scratch, u32 |
 //! | steps | code, u8; fields. Each reads floats that stand before those it writes |
+//!
+//! A *span* is where floats begin in the scratch and how many they are, two u32; *n* and *k* are u32, functions u8.
+//!
+//! | code | step | fields |
+//! |---|---|---|
+//! | 1 | constant | to; its floats |
+//! | 2 | gather: `to[i] = from[place[i]]` | from, to; a place for each of `to`, u32 |
+//! | 3 | a function of each number | function; from, to |
+//! | 4 | a function of two | function; a, b, to |
+//! | 5 | `a` where the condition is not 0, else `b` | condition, a, b, to |
+//! | 6 | rows times weights plus bias | from, to; k, n; weights (n, k); bias (n) |
+//! | 7 | a reduction of the middle axis of (outer, k, n) | function; from, to; k, n |
+//! | 8 | softmax of each k numbers | from, to; k |
+//! | 9 | a table | from, to; n; the float for what is no key; n keys; n values |
+//! | 10 | one-hot | from, to; n; n keys |
+//! | 11 | trees | aggregate, u8; from, to; the numbers of trees, nodes and votes; base values; roots, u32; nodes; votes: target, u32, and value |
+//! | 12 | squared distances to points | from, to; points (n, k) |
+//!
+//! A node of a tree has 12 bytes: feature, u16 (65,535 in a leaf); test, u8; whether NaN passes, u8; the threshold (in a leaf the number
+//! of its votes, u32); the child for rows that do not pass (in a leaf its first vote), u32. Rows that pass go to the next node.
+//! The codes of functions stand in `format.rs` of this module.
 
 mod format;
 mod packed;

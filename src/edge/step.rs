@@ -126,7 +126,7 @@ pub(super) enum Node {
 }
 
 impl Trees<'_> {
-    /// Node `i`, which must be there; a test that is none reads as one that nothing passes.
+    /// Node `i`.
     pub(super) fn node(&self, i: usize) -> Result<Node, Error> {
         let [f0, f1, test, nan, t0, t1, t2, t3, o0, o1, o2, o3] = *self.nodes.get(i).ok_or(Error::Malformed)?;
         let (feature, other) = (u16::from_le_bytes([f0, f1]), u32::from_le_bytes([o0, o1, o2, o3]) as usize);

@@ -358,8 +358,8 @@ impl Plans {
     /// What `give` makes of the outputs for `inputs`.
     ///
     /// # Errors
-    /// Those of `give`; [`ErrorKind::Backend`] when tract fails or panics, [`ErrorKind::Unsupported`] when it can't compile the graph
-    /// for these shapes, [`ErrorKind::LimitExceeded`] when a tensor in between would be too large.
+    /// Those of `give`; [`ErrorKind::Backend`] when tract fails or panics, [`ErrorKind::Unsupported`] when it can't compile
+    /// the graph for these shapes, [`ErrorKind::LimitExceeded`] when a tensor in between would be too large.
     pub(super) fn run<R>(&self, inputs: TVec<TValue>, give: impl FnOnce(&[TValue]) -> Result<R>) -> Result<R> {
         match &self.general {
             Some(general) => self.run_general(general, inputs, give),

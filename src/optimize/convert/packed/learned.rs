@@ -1,7 +1,7 @@
 //! The operators of ONNX-ML.
 
 use super::program::Span;
-use super::values::{Data, Packer, Value, inexact, unsupported};
+use super::values::{Data, Packer, Value, common_shape, unsupported, whole};
 use crate::edge::{Binary, Kind, Reduction, Unary};
 use crate::onnx::NodeProto;
 use crate::onnx::node::{float, int};
@@ -120,13 +120,12 @@ impl Packer {
     }
 
     /// The class labels of `node`, by the names of their attributes, as floats.
-    pub(super) fn labels(&mut self, node: &NodeProto, whole: &str, named: &str) -> Result<(Kind, Vec<f32>)> {
+    pub(super) fn labels(&mut self, node: &NodeProto, numbered: &str, named: &str) -> Result<(Kind, Vec<f32>)> {
         let names = texts(node, named);
         if !names.is_empty() {
             return Ok((Kind::Text, names.iter().map(|name| self.program.code(name)).collect()));
         }
-        let exact = |x: &i64| if x.unsigned_abs() <= 1 << 24 { Ok(*x as f32) } else { Err(inexact(*x)) };
-        Ok((Kind::I64, ints(node, whole).iter().map(exact).collect::<Result<_>>()?))
+        Ok((Kind::I64, ints(node, numbered).iter().map(|x| whole(*x)).collect::<Result<_>>()?))
     }
 
     /// Output 0: the labels of `winners`, numbers of classes.
@@ -224,13 +223,16 @@ impl Packer {
     fn imputed(&mut self, node: &NodeProto) -> Result<Value> {
         let x = self.input(node, 0)?;
         let with: Vec<f32> = match floats(node, "imputed_value_floats") {
-            [] => ints(node, "imputed_value_int64s").iter().map(|x| *x as f32).collect(),
+            [] => ints(node, "imputed_value_int64s").iter().map(|x| whole(*x)).collect::<Result<_>>()?,
             with => with.to_vec(),
         };
         let replaced = match node.find_attribute("replaced_value_int64").and_then(|a| a.i) {
-            Some(x) => x as f32,
+            Some(x) => whole(x)?,
             None => float(node, "replaced_value_float", 0.0),
         };
+        if common_shape(node, &[with.len()], &x.shape)? != x.shape {
+            return Err(unsupported(node, "an imputer of another number of features"));
+        }
         let with = self.spread(&Value::known(&[with.len()], Kind::F32, with), &x.shape);
         let (span, with) = (self.span(&x), self.span(&with));
         let gone = if replaced.is_nan() {
@@ -313,7 +315,7 @@ impl Packer {
                 let name = text(node, "default_string", "_Unused");
                 self.program.code(&name)
             }
-            (None, Kind::I64) => int(node, "default_int64", -1) as f32,
+            (None, Kind::I64) => whole(int(node, "default_int64", -1))?,
             (None, _) => float(node, "default_float", -0.0),
         };
         let span = self.span(&x);

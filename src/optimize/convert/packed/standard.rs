@@ -1,6 +1,6 @@
 //! The operators of ONNX itself.
 
-use super::values::{Data, Packer, Value, strided, unsupported};
+use super::values::{Data, Packer, Value, common_shape, strided, unsupported, whole};
 use crate::edge::{Binary, Kind, Reduction, Unary};
 use crate::onnx::NodeProto;
 use crate::onnx::node::{float, int};
@@ -114,7 +114,7 @@ impl Packer {
                 "Expand" => {
                     let x = self.input(node, 0)?;
                     let wanted = self.sizes(node, 1)?;
-                    let shape = super::values::common_shape(node, &x.shape, &wanted)?;
+                    let shape = common_shape(node, &x.shape, &wanted)?;
                     self.check(node, &shape)?;
                     self.spread(&x, &shape)
                 }
@@ -171,13 +171,17 @@ impl Packer {
             return Ok(Value::known(&[], Kind::F32, vec![x]));
         }
         if let Some(x) = found("value_int").and_then(|a| a.i) {
-            return Ok(Value::known(&[], Kind::I64, vec![x as f32]));
+            return Ok(Value::known(&[], Kind::I64, vec![whole(x)?]));
         }
         if let Some(a) = found("value_floats") {
             return Ok(Value::known(&[a.floats.len()], Kind::F32, a.floats.clone()));
         }
         if let Some(a) = found("value_ints") {
-            return Ok(Value::known(&[a.ints.len()], Kind::I64, a.ints.iter().map(|x| *x as f32).collect()));
+            return Ok(Value::known(
+                &[a.ints.len()],
+                Kind::I64,
+                a.ints.iter().map(|x| whole(*x)).collect::<Result<_>>()?,
+            ));
         }
         Err(unsupported(node, "this constant"))
     }
@@ -408,8 +412,8 @@ impl Packer {
 
     fn selected(&mut self, node: &NodeProto) -> Result<Value> {
         let [condition, a, b] = [self.input(node, 0)?, self.input(node, 1)?, self.input(node, 2)?];
-        let shape = super::values::common_shape(node, &a.shape, &b.shape)?;
-        let shape = super::values::common_shape(node, &shape, &condition.shape)?;
+        let shape = common_shape(node, &a.shape, &b.shape)?;
+        let shape = common_shape(node, &shape, &condition.shape)?;
         self.check(node, &shape)?;
         let kind = a.kind;
         let [condition, a, b] = [condition, a, b].map(|value| {

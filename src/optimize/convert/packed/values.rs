@@ -157,12 +157,10 @@ impl Packer {
     /// The numbers of a tensor of the file; texts become their codes.
     pub(super) fn tensor(&mut self, tensor: &TensorProto) -> Result<Value> {
         let DenseTensor { dims, data } = tensor.to_dense(None, self.max_elements)?;
-        let whole = |items: Vec<i64>| -> Result<Vec<f32>> {
-            // Sizes that only say "to the end" are larger than any that a float holds.
-            let kept =
-                |x: i64| if x.unsigned_abs() <= 1 << 24 || x.unsigned_abs() >= 1 << 31 { Some(x as f32) } else { None };
-            items.into_iter().map(|x| kept(x).ok_or_else(|| inexact(x))).collect()
-        };
+        // Slices say "to the end" with the largest and smallest of integers.
+        let ends = [i64::MAX, -i64::MAX, i64::MIN, i32::MAX.into(), i32::MIN.into()];
+        let exact = |x: i64| if ends.contains(&x) { Ok(x as f32) } else { whole(x) };
+        let whole = |items: Vec<i64>| items.into_iter().map(exact).collect::<Result<Vec<f32>>>();
         let (kind, items) = match data {
             TensorData::F32(x) => (Kind::F32, x),
             TensorData::F64(x) => (Kind::F32, x.into_iter().map(|x| x as f32).collect()),
@@ -182,9 +180,15 @@ impl Packer {
     }
 }
 
-#[cold]
-pub(super) fn inexact(x: i64) -> Error {
-    Error::new(ErrorKind::Unsupported, "a packed model holds whole numbers up to 2^24").actual(x)
+/// A whole number of the file as a float.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for one that might not be exact.
+pub(super) fn whole(x: i64) -> Result<f32> {
+    if x.unsigned_abs() <= 1 << 24 {
+        return Ok(x as f32);
+    }
+    Err(Error::new(ErrorKind::Unsupported, "a packed model holds whole numbers up to 2^24").actual(x))
 }
 
 /// The shape to which two are spread.
