@@ -7,36 +7,8 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{data, golden, models, numbers, with_prefix};
+use common::{Gap, data, gap, golden, models, numbers, with_prefix};
 use modelberth::{Backend, Loader, Model, Tensor, Tensors};
-
-fn best(row: &[f64]) -> usize {
-    (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0)
-}
-
-/// How far answers are from those expected.
-struct Distance {
-    most: f64,
-    /// The mean distance as a share of the range.
-    mean: f64,
-    /// Rows of ten whose two best are further apart than 2 % of the range and that get another class.
-    other: usize,
-}
-
-fn distance(got: &Tensor<'_>, expected: &Tensor<'_>) -> Distance {
-    assert_eq!(got.shape(), expected.shape());
-    let (got, expected) = (numbers(got).unwrap(), numbers(expected).unwrap());
-    let distances = || got.iter().zip(&expected).map(|(g, e)| (g - e).abs());
-    let (low, high) = expected.iter().fold((f64::MAX, f64::MIN), |(l, h), &e| (l.min(e), h.max(e)));
-    let range = (high - low).max(f64::MIN_POSITIVE);
-    let clear = |row: &[f64]| {
-        let first = best(row);
-        (0..row.len()).all(|i| i == first || row[first] - row[i] > 0.02 * range)
-    };
-    let rows = got.chunks(10).zip(expected.chunks(10));
-    let other = rows.filter(|(g, e)| clear(e) && best(g) != best(e)).count();
-    Distance { most: distances().fold(0.0, f64::max), mean: distances().sum::<f64>() / got.len() as f64 / range, other }
-}
 
 #[test]
 fn nets_answer_as_onnx_runtime_does_and_run_natively() {
@@ -51,7 +23,7 @@ fn nets_answer_as_onnx_runtime_does_and_run_natively() {
             continue;
         };
         let expected = with_prefix(&golden, "ort:");
-        let Distance { most, mean, other } = distance(answers.single().unwrap(), expected.single().unwrap());
+        let Gap { most, mean, other } = gap(answers.single().unwrap(), expected.single().unwrap());
         let told = model.describe();
         println!("{name:24} {:8} most {most:.2e}  mean/range {mean:.2e}  other classes {other}", told.backend);
         let (fits, independent) = match name.split_once("_int8_") {
@@ -75,7 +47,7 @@ fn ranges_of_rows_make_dynamic_nets_independent() {
         let inputs = with_prefix(&golden, "in:");
         let together = model.predict_batch(&inputs).unwrap();
         let expected = with_prefix(&golden, "ort:");
-        let Distance { mean, other, .. } = distance(together.single().unwrap(), expected.single().unwrap());
+        let Gap { mean, other, .. } = gap(together.single().unwrap(), expected.single().unwrap());
         println!("{name:24} mean/range {mean:.2e}  other classes {other}");
         assert!(mean <= 0.01 && other == 0, "{name}: mean {mean}, other {other}");
         let (together, alone) = (numbers(together.single().unwrap()).unwrap(), rows(&model, &inputs, 7));
@@ -118,7 +90,7 @@ fn answers_fit(folder: &str) {
         };
         let expected = with_prefix(&golden, "ort:");
         for ((_, got), (_, expected)) in answers.iter().zip(expected.iter()) {
-            let Distance { most, mean, .. } = distance(got, expected);
+            let Gap { most, mean, .. } = gap(got, expected);
             println!("{name:40} {:8} most {most:.2e}  mean/range {mean:.2e}", model.describe().backend);
             // One step of a quantised answer, which rounding the other way makes.
             let step = if expected.dtype().is_integer() { 1.0 } else { f64::INFINITY };

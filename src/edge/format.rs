@@ -58,6 +58,15 @@ codes! {
         OneHot = 10,
         Trees = 11,
         Distances = 12,
+        Copy = 13,
+        Product = 14,
+        Convolve = 15,
+        Recurrent = 16,
+        Order = 17,
+        Pick = 18,
+        Rows = 19,
+        Couple = 20,
+        Normalise = 21,
     }
 }
 
@@ -84,6 +93,17 @@ codes! {
         Truncate = 17,
         /// 1 for what is not 0.
         Truth = 18,
+        Sin = 19,
+        Cos = 20,
+        Tan = 21,
+        Asin = 22,
+        Acos = 23,
+        Atan = 24,
+        Sinh = 25,
+        Cosh = 26,
+        Asinh = 27,
+        Acosh = 28,
+        Atanh = 29,
     }
 }
 
@@ -105,6 +125,41 @@ codes! {
         And = 13,
         Or = 14,
         Xor = 15,
+    }
+}
+
+codes! {
+    /// What a recurrent step computes, with ONNX's gates in ONNX's order.
+    Cell {
+        /// h = tanh(x + R h)
+        Tanh = 1,
+        /// h = max(x + R h, 0)
+        Relu = 2,
+        /// z, r, h; the reset gate is applied before the product.
+        GruBefore = 3,
+        /// z, r, h; the reset gate is applied behind the product, which has a bias of its own.
+        GruBehind = 4,
+        /// i, o, f, c.
+        Lstm = 5,
+    }
+}
+
+impl Cell {
+    pub(crate) const fn gates(self) -> usize {
+        match self {
+            Self::Tanh | Self::Relu => 1,
+            Self::GruBefore | Self::GruBehind => 3,
+            Self::Lstm => 4,
+        }
+    }
+
+    /// Floats of work for each hidden number, behind the answers; an LSTM's begin with the last cell state.
+    pub(crate) const fn work(self) -> usize {
+        match self {
+            Self::Tanh | Self::Relu => 0,
+            Self::GruBefore | Self::GruBehind => 3,
+            Self::Lstm => 5,
+        }
     }
 }
 

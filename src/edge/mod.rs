@@ -52,6 +52,7 @@
 //! The codes of functions stand in `format.rs` of this module.
 
 mod format;
+mod layers;
 mod packed;
 mod read;
 mod run;
@@ -63,7 +64,7 @@ mod tests;
 pub(crate) use format::Kind;
 #[cfg(feature = "optimize")]
 pub(crate) use format::{
-    Aggregate, Binary, CHECKSUM, Code, HEADER, LEAF, MAGIC, Reduction, Test, Unary, VERSION, checksum,
+    Aggregate, Binary, CHECKSUM, Cell, Code, HEADER, LEAF, MAGIC, Reduction, Test, Unary, VERSION, checksum,
 };
 #[cfg(feature = "std")]
 pub(crate) use packed::Parts;

@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::format::{Aggregate, Binary, Reduction, Test, Unary};
+use super::layers;
 use super::read::{floats, index};
 use super::step::{Node, Span, Step, Trees};
 
@@ -34,6 +35,17 @@ pub(crate) fn unary(f: Unary, x: f32) -> f32 {
         Unary::Sign => truth(x > 0.0) - truth(x < 0.0),
         Unary::Truncate => libm::truncf(x),
         Unary::Truth => truth(x != 0.0),
+        Unary::Sin => libm::sinf(x),
+        Unary::Cos => libm::cosf(x),
+        Unary::Tan => libm::tanf(x),
+        Unary::Asin => libm::asinf(x),
+        Unary::Acos => libm::acosf(x),
+        Unary::Atan => libm::atanf(x),
+        Unary::Sinh => libm::sinhf(x),
+        Unary::Cosh => libm::coshf(x),
+        Unary::Asinh => libm::asinhf(x),
+        Unary::Acosh => libm::acoshf(x),
+        Unary::Atanh => libm::atanhf(x),
     }
 }
 
@@ -97,10 +109,47 @@ fn same(x: f32, key: f32) -> bool {
     x == key || (x.is_nan() && key.is_nan())
 }
 
-/// The numbers of `from`, which lie before those of `to`, and those.
-fn pair(scratch: &mut [f32], from: Span, to: Span) -> Option<(&[f32], &mut [f32])> {
+/// The scratch without the numbers that a step writes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around<'s> {
+    before: &'s [f32],
+    behind: &'s [f32],
+    /// Where those behind begin.
+    at: usize,
+}
+
+impl<'s> Around<'s> {
+    pub(super) fn get(&self, span: Span) -> Option<&'s [f32]> {
+        if span.len == 0 {
+            return Some(&[]);
+        }
+        let (part, at) = if span.at < self.before.len() {
+            (self.before, span.at)
+        } else {
+            (self.behind, span.at.checked_sub(self.at)?)
+        };
+        part.get(at..)?.get(..span.len)
+    }
+}
+
+/// The numbers of `to`, and all others.
+fn apart(scratch: &mut [f32], to: Span) -> Option<(Around<'_>, &mut [f32])> {
     let (before, rest) = scratch.split_at_mut_checked(to.at)?;
-    Some((before.get(from.at..)?.get(..from.len)?, rest.get_mut(..to.len)?))
+    let (to, behind) = rest.split_at_mut_checked(to.len)?;
+    let at = before.len() + to.len();
+    Some((Around { before, behind, at }, to))
+}
+
+/// The numbers of `from`, and those of `to`.
+fn pair(scratch: &mut [f32], from: Span, to: Span) -> Option<(&[f32], &mut [f32])> {
+    let (around, to) = apart(scratch, to)?;
+    Some((around.get(from)?, to))
+}
+
+/// Which of `n` numbers a place means, counted from the end where it is negative.
+fn place(x: f32, n: usize) -> Option<usize> {
+    let x = if x < 0.0 { x + n as f32 } else { x };
+    if x >= 0.0 && x < n as f32 { Some(x as usize) } else { None }
 }
 
 impl Step<'_> {
@@ -115,6 +164,10 @@ impl Step<'_> {
                 let to = scratch.get_mut(to.at..)?.get_mut(..to.len)?;
                 to.iter_mut().zip(floats(values)).for_each(|(to, value)| *to = value);
             }
+            Self::Copy { from, to } => {
+                let (from, to) = pair(scratch, from, to)?;
+                to.iter_mut().zip(from).for_each(|(to, x)| *to = *x);
+            }
             Self::Gather { from, to, places } => {
                 let (from, to) = pair(scratch, from, to)?;
                 for (to, place) in to.iter_mut().zip(places) {
@@ -126,24 +179,33 @@ impl Step<'_> {
                 to.iter_mut().zip(from).for_each(|(to, x)| *to = unary(f, *x));
             }
             Self::Zip { f, a, b, to } => {
-                let (before, rest) = scratch.split_at_mut_checked(to.at)?;
-                let (a, b) = (before.get(a.at..)?.get(..a.len)?, before.get(b.at..)?.get(..b.len)?);
-                rest.iter_mut().zip(a.iter().zip(b)).for_each(|(to, (a, b))| *to = binary(f, *a, *b));
+                let (around, to) = apart(scratch, to)?;
+                let (a, b) = (around.get(a)?.iter().cycle(), around.get(b)?.iter().cycle());
+                to.iter_mut().zip(a.zip(b)).for_each(|(to, (a, b))| *to = binary(f, *a, *b));
             }
             Self::Select { condition, a, b, to } => {
-                let (before, rest) = scratch.split_at_mut_checked(to.at)?;
-                for (i, to) in rest.get_mut(..to.len)?.iter_mut().enumerate() {
-                    let from = if *before.get(condition.at + i)? != 0.0 { a } else { b };
-                    *to = *before.get(from.at + i)?;
+                let (around, to) = apart(scratch, to)?;
+                let [condition, a, b] =
+                    [around.get(condition)?, around.get(a)?, around.get(b)?].map(|s| s.iter().cycle());
+                for (to, (condition, (a, b))) in to.iter_mut().zip(condition.zip(a.zip(b))) {
+                    *to = if *condition != 0.0 { *a } else { *b };
                 }
             }
             Self::Dense { from, to, k, weights, bias } => {
                 let (from, to) = pair(scratch, from, to)?;
-                for (row, to) in from.chunks_exact(k).zip(to.chunks_exact_mut(bias.len())) {
-                    for ((to, weights), bias) in to.iter_mut().zip(weights.chunks_exact(k)).zip(floats(bias)) {
-                        *to = dot(row, weights) + bias;
-                    }
-                }
+                layers::dense(from, to, k, weights, bias);
+            }
+            Self::Product { a, b, to, k, n } => {
+                let (around, to) = apart(scratch, to)?;
+                layers::product(around.get(a)?, around.get(b)?, to, k, n);
+            }
+            Self::Convolve(convolve) => {
+                let (from, to) = pair(scratch, convolve.from, convolve.to)?;
+                convolve.run(from, to)?;
+            }
+            Self::Recurrent(recurrent) => {
+                let (around, to) = apart(scratch, recurrent.to)?;
+                recurrent.run(&around, to)?;
             }
             Self::Reduce { f, from, to, len, inner } => {
                 let (from, to) = pair(scratch, from, to)?;
@@ -163,6 +225,12 @@ impl Step<'_> {
                         sum += *to;
                     }
                     to.iter_mut().for_each(|to| *to /= sum);
+                }
+            }
+            Self::Normalise { from, to, len, epsilon } => {
+                let (from, to) = pair(scratch, from, to)?;
+                for (from, to) in from.chunks_exact(len).zip(to.chunks_exact_mut(len)) {
+                    layers::normalise(from, to, epsilon);
                 }
             }
             Self::Lookup { from, to, keys, values, other } => {
@@ -186,6 +254,41 @@ impl Step<'_> {
                     *to = from.iter().zip(floats(point)).map(|(x, p)| (x - p) * (x - p)).sum();
                 }
             }
+            Self::Order { from, to, len, k, descending } => {
+                let (from, to) = pair(scratch, from, to)?;
+                for (from, to) in from.chunks_exact(len).zip(to.chunks_exact_mut(k.max(1))) {
+                    order(from, to, descending);
+                }
+            }
+            Self::Pick { from, places, to, len, inner } => {
+                let (around, to) = apart(scratch, to)?;
+                let (from, places) = (around.get(from)?, around.get(places)?);
+                let outer = from.len() / (len * inner);
+                let m = places.len() / outer;
+                for (i, (to, x)) in to.chunks_exact_mut(inner).zip(places).enumerate() {
+                    let row = from.get(i / m * len * inner..)?;
+                    match place(*x, len) {
+                        Some(at) => to.copy_from_slice(row.get(at * inner..)?.get(..inner)?),
+                        None => to.fill(f32::NAN),
+                    }
+                }
+            }
+            Self::Rows { from, to, width, table } => {
+                let (from, to) = pair(scratch, from, to)?;
+                for (to, x) in to.chunks_exact_mut(width).zip(from) {
+                    match place(*x, table.len() / width) {
+                        Some(at) => {
+                            let row = table.get(at * width..)?;
+                            to.iter_mut().zip(floats(row)).for_each(|(to, x)| *to = x);
+                        }
+                        None => to.fill(f32::NAN),
+                    }
+                }
+            }
+            Self::Couple { from, to, n } => {
+                let (from, to) = pair(scratch, from, to)?;
+                couple(from, to, n)?;
+            }
             Self::Trees(trees) => {
                 let (from, to) = pair(scratch, trees.from, trees.to)?;
                 trees.run(from, to)?;
@@ -195,13 +298,71 @@ impl Step<'_> {
     }
 }
 
-/// The product of a row with weights, in four sums, so that long rows lose little to rounding.
-fn dot(row: &[f32], weights: &[[u8; 4]]) -> f32 {
-    let mut sums = [0.0f32; 4];
-    for (i, (x, w)) in row.iter().zip(floats(weights)).enumerate() {
-        sums[i % 4] += x * w;
+/// The places of the first of `xs` in order; NaN counts as greater than all numbers.
+fn order(xs: &[f32], places: &mut [f32], descending: bool) {
+    // Whether one comes before another; adding 0 makes both zeros one.
+    let before = |(x, i): (f32, usize), (y, j): (f32, usize)| {
+        let order = (x + 0.0).total_cmp(&(y + 0.0));
+        let order = if descending { order.reverse() } else { order };
+        order.then(i.cmp(&j)).is_lt()
+    };
+    let mut last: Option<(f32, usize)> = None;
+    for place in places {
+        let mut next: Option<(f32, usize)> = None;
+        for (i, x) in xs.iter().enumerate() {
+            let this = (*x, i);
+            if last.is_none_or(|last| before(last, this)) && next.is_none_or(|next| before(this, next)) {
+                next = Some(this);
+            }
+        }
+        *place = next.map_or(f32::NAN, |(_, i)| i as f32);
+        last = next;
     }
-    (sums[0] + sums[1]) + (sums[2] + sums[3])
+}
+
+/// Probabilities of `n` classes from those of pairs: T.-F. Wu, C.-J. Lin and R. C. Weng, Probability estimates for
+/// multi-class classification by pairwise coupling, JMLR 5 (2004), the second method, iterated as LIBSVM does.
+fn couple(pairs: &[f32], to: &mut [f32], n: usize) -> Option<()> {
+    const ROUNDS: usize = 100;
+    // The probability that i wins against j.
+    let pair = |i: usize, j: usize| {
+        let (low, high) = (i.min(j), i.max(j));
+        let p = pairs.get(low * n + high - (low + 1) * (low + 2) / 2).copied()?;
+        Some(if i < j { p } else { 1.0 - p })
+    };
+    let (p, work) = to.split_at_mut_checked(n)?;
+    let (q, qp) = work.split_at_mut_checked(n * n)?;
+    p.fill(1.0 / n as f32);
+    q.fill(0.0);
+    for i in 0..n {
+        for j in (0..n).filter(|j| *j != i) {
+            *q.get_mut(i * n + i)? += pair(j, i)? * pair(j, i)?;
+            *q.get_mut(i * n + j)? = -pair(j, i)? * pair(i, j)?;
+        }
+    }
+    for _ in 0..ROUNDS {
+        let mut pqp = 0.0;
+        for ((q, qp), p_i) in q.chunks_exact(n).zip(&mut *qp).zip(&*p) {
+            *qp = q.iter().zip(&*p).fold(0.0, |sum, (q, p)| sum + q * p);
+            pqp += p_i * *qp;
+        }
+        let error = qp.iter().fold(0.0f32, |most, v| most.max(libm::fabsf(v - pqp)));
+        if error < 0.005 / n as f32 {
+            break;
+        }
+        for (i, q) in q.chunks_exact(n).enumerate() {
+            let (own, qp_i) = (*q.get(i)?, *qp.get(i)?);
+            let step = (pqp - qp_i) / own;
+            *p.get_mut(i)? += step;
+            let shrink = 1.0 + step;
+            pqp = (pqp + step * (step * own + 2.0 * qp_i)) / shrink / shrink;
+            for ((qp, p), q) in qp.iter_mut().zip(&mut *p).zip(q) {
+                *qp = (*qp + step * q) / shrink;
+                *p /= shrink;
+            }
+        }
+    }
+    Some(())
 }
 
 impl Trees<'_> {

@@ -105,11 +105,18 @@ fn products_match_a_plain_sum() {
     product_matches::<f64>(1e-13);
 }
 
-/// Rows in pieces are multiplied as the same elements in one piece are, however the matrix is cut along k.
+/// Rows in pieces are multiplied as the same elements in one piece are, however the matrix is cut along k, and as one alone is.
 #[test]
 fn pieces_of_rows_are_multiplied_like_whole_ones() {
-    let cases =
-        [(30, 3, 500, 7, 21), (40, 9, 100, 100, 21), (25, 2, 384, 3, 21), (5, 4, 200, 11, 21), (31, 3, 20, 7, 1550)];
+    let cases = [
+        (30, 3, 500, 7, 21),
+        (40, 9, 100, 100, 21),
+        (25, 2, 384, 3, 21),
+        (5, 4, 200, 11, 21),
+        (31, 3, 20, 7, 1550),
+        (31, 8, 128, 7, 1550),
+        (9, 2, 256, 5, 1088),
+    ];
     for (m, pieces, run, stride, n) in cases {
         let (k, step) = (pieces * run, run + 13);
         let x: Vec<f32> = numbers(m * stride + pieces * step, 6).into_iter().map(|v| v as f32).collect();
@@ -126,6 +133,9 @@ fn pieces_of_rows_are_multiplied_like_whole_ones() {
             packed.multiply_with(isa, &whole, m, &mut expected);
             packed.multiply_left(isa, &x, Left { m, places: Places::Every(stride), pieces: &pieces }, &mut out);
             assert_eq!(out, expected, "{isa:?} {m} {run}");
+            // Nor does it matter how many rows there are.
+            packed.multiply_with(isa, &whole[2 * k..3 * k], 1, &mut out[..n]);
+            assert_eq!(out[..n], expected[2 * n..3 * n], "{isa:?} {m} {run}, one row");
         }
     }
 }

@@ -71,6 +71,35 @@ fn one(got: f64, expected: f64) -> f64 {
     }
 }
 
+fn best(row: &[f64]) -> usize {
+    (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0)
+}
+
+/// How far a network's answers are from those expected.
+pub(crate) struct Gap {
+    pub(crate) most: f64,
+    /// The mean distance as a share of the range.
+    pub(crate) mean: f64,
+    /// Rows of ten whose two best are further apart than 2 % of the range and that get another class.
+    pub(crate) other: usize,
+}
+
+/// The gap between answers and those expected, of the same shape.
+pub(crate) fn gap(got: &Tensor<'_>, expected: &Tensor<'_>) -> Gap {
+    assert_eq!(got.shape(), expected.shape());
+    let (got, expected) = (numbers(got).unwrap(), numbers(expected).unwrap());
+    let distances = || got.iter().zip(&expected).map(|(g, e)| (g - e).abs());
+    let (low, high) = expected.iter().fold((f64::MAX, f64::MIN), |(l, h), &e| (l.min(e), h.max(e)));
+    let range = (high - low).max(f64::MIN_POSITIVE);
+    let clear = |row: &[f64]| {
+        let first = best(row);
+        (0..row.len()).all(|i| i == first || row[first] - row[i] > 0.02 * range)
+    };
+    let rows = got.chunks(10).zip(expected.chunks(10));
+    let other = rows.filter(|(g, e)| clear(e) && best(g) != best(e)).count();
+    Gap { most: distances().fold(0.0, f64::max), mean: distances().sum::<f64>() / got.len() as f64 / range, other }
+}
+
 /// The tensors of `set` whose names begin with `prefix`, without it.
 pub(crate) fn with_prefix<'t>(set: &'t Tensors<'_>, prefix: &str) -> Tensors<'t> {
     set.iter().filter_map(|(n, t)| Some((n.strip_prefix(prefix)?.into(), t.as_view()))).collect()

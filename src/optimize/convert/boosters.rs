@@ -1,5 +1,7 @@
 //! Boosters' own files as ONNX: `TreeEnsembleRegressor` for the margins, standard operators for what becomes of them.
 
+use std::collections::HashMap;
+
 use crate::backend::native::boosters::{
     self, Booster, Column, Cut, Features, Input, Labels, Link, Missing, Scorer, Task, Trees, narrowed,
 };
@@ -22,8 +24,8 @@ fn refuse<T>(what: &str) -> Result<T> {
 /// Those of reading it; [`ErrorKind::Unsupported`] for what ONNX can't say.
 pub(super) fn convert(bytes: &[u8], limits: &Limits, format: Format) -> Result<ModelProto> {
     let booster = boosters::read(bytes, limits, format)?;
-    if !booster.features.text.is_empty() || booster.features.categories.iter().any(Option::is_some) {
-        return refuse("the model has columns of categories");
+    if !booster.features.text.is_empty() {
+        return refuse("the model reads categories as texts");
     }
     let Input::Columns(columns) = &booster.input else {
         return refuse("the model computes statistics of categories");
@@ -78,17 +80,41 @@ impl Draft {
         if !of.linear.is_empty() {
             return refuse("the trees have linear models in their leaves");
         }
-        let trees = forest.roots.iter().map(|&root| tree(forest, root, columns, divisor)).collect::<Result<_>>()?;
+        let (x, columns) = self.given(columns)?;
+        let trees = forest.roots.iter().map(|&root| tree(forest, root, &columns, divisor)).collect::<Result<_>>()?;
         let mut node = builder::node(
             "TreeEnsembleRegressor",
             "ai.onnx.ml",
-            &["x"],
+            &[x],
             &["margins"],
             [builder::int("n_targets", forest.targets as i64), builder::string("post_transform", "NONE")],
         );
         Ensemble { trees, base }.write(&mut node);
         self.nodes.push(node);
         Ok(())
+    }
+
+    /// What trees compare, and its columns: the input, or, where numbers next to zero are missing in a column, a copy in which
+    /// they are NaN.
+    fn given(&mut self, columns: &[Column]) -> Result<(&'static str, Vec<Column>)> {
+        if columns.iter().all(|column| column.missing != Missing::ZeroOrNan) {
+            return Ok(("x", columns.to_vec()));
+        }
+        let n = columns.len();
+        let sources = columns.iter().map(|column| i64::from(column.feature)).collect::<Vec<_>>();
+        let zeros = |column: &Column| if column.missing == Missing::ZeroOrNan { NEXT_TO_ZERO } else { -1.0 };
+        self.constant(builder::dense_tensor("sources", &[n], sources)?);
+        self.constant(builder::f32_tensor("zeros", &[n], columns.iter().map(zeros).collect::<Vec<_>>())?);
+        self.constant(builder::f32_tensor("missing", &[], vec![f32::NAN])?);
+        self.nodes.push(builder::node("Gather", "", &["x", "sources"], &["columns"], [builder::int("axis", 1)]));
+        self.node("Abs", &["columns"], "magnitudes");
+        self.node("LessOrEqual", &["magnitudes", "zeros"], "nothings");
+        self.node("Where", &["nothings", "missing", "columns"], "given");
+        let column = |(i, column): (usize, &Column)| match column.missing {
+            Missing::ZeroOrNan => Column::plain(i as u32),
+            missing => Column { feature: i as u32, missing },
+        };
+        Ok(("given", columns.iter().enumerate().map(column).collect()))
     }
 
     /// The answers that the native model gives, under its names.
@@ -130,7 +156,15 @@ impl Draft {
                 self.cast("above", data_type::FLOAT, "linked");
                 "linked"
             }
-            Link::MeanAndVariance => return refuse("the model predicts a mean and a variance"),
+            Link::MeanAndVariance => {
+                // The second of two is e^(2 x).
+                self.constant(builder::f32_tensor("doubled", &[], vec![2.0])?);
+                self.constant(builder::dense_tensor("is variance", &[2], vec![false, true])?);
+                self.node("Mul", &[margins, "doubled"], "twice");
+                self.node("Exp", &["twice"], "variances");
+                self.node("Where", &["is variance", "variances", margins], "linked");
+                "linked"
+            }
         };
         match &booster.task {
             Task::Regression => self.numbers(linked, targets)?,
@@ -156,7 +190,19 @@ impl Draft {
                 self.nodes.push(builder::node("ArgMax", "", &[of], &["class"], attributes));
                 self.labels(labels)?;
             }
-            Task::Multilabel { .. } => return refuse("a row may have several labels"),
+            Task::Multilabel { labels, cut } => {
+                self.node("Identity", &[linked], "probabilities");
+                let (of, above) = match cut {
+                    Cut::Probability(p) => (linked, *p),
+                    Cut::Margin(m) => (margins, *m),
+                };
+                self.constant(builder::f32_tensor("cut", &[], vec![above as f32])?);
+                self.node("Greater", &[of, "cut"], "above");
+                self.cast("above", data_type::INT64, "label");
+                let dims = [Dim::Symbolic("m"), Dim::Fixed(labels.len() as i64)];
+                self.outputs.push(builder::value_info("label", data_type::INT64, &dims));
+                self.outputs.push(builder::value_info("probabilities", data_type::FLOAT, &dims));
+            }
         }
         let Features { count, names, .. } = &booster.features;
         let dims = [Dim::Symbolic("m"), Dim::Fixed(*count as i64)];
@@ -219,19 +265,83 @@ impl Draft {
     }
 }
 
+/// The number up to which a number counts as next to zero.
+const NEXT_TO_ZERO: f32 = 1e-35;
+
+/// A node of a tree in the making: one of the forest, or one that stands for a part of its test.
+enum Made {
+    Of(u32),
+    Part(Node),
+}
+
+/// A tree in the making: the nodes whose places are known, and where those of the forest stand.
+struct Making {
+    order: Vec<Made>,
+    places: HashMap<u32, u32>,
+}
+
+impl Making {
+    /// The place of a node of the forest.
+    fn child(&mut self, index: u32) -> u32 {
+        let order = &mut self.order;
+        *self.places.entry(index).or_insert_with(|| {
+            order.push(Made::Of(index));
+            order.len() as u32 - 1
+        })
+    }
+
+    /// The test for a set of categories as a chain of comparisons, each of which decides or leads to the next: numbers are
+    /// truncated towards zero, so that `a..b` are the categories of all x with a <= x < b. The first of the chain.
+    fn chain(&mut self, feature: u32, mode: Compare, set: &[u32], nan_true: bool, [yes, no]: [u32; 2]) -> Result<Node> {
+        let holds = |i: u32| set.get((i / 32) as usize).is_some_and(|word| word >> (i % 32) & 1 == 1);
+        let end = set.len() as u32 * 32;
+        if end > 1 << 24 {
+            return refuse("the trees ask for categories beyond 2^24");
+        }
+        // Where membership changes, and the comparison that holds below it.
+        let mut steps: Vec<(Mode, f32)> = Vec::new();
+        for i in (0..=end).filter(|i| holds(*i) != (*i > 0 && holds(*i - 1))) {
+            // -0.9 is zero, unless nothing below zero is a category.
+            steps.push(if i == 0 && mode == Compare::InSet { (Mode::Leq, -1.0) } else { (Mode::Lt, i as f32) });
+        }
+        let mut next = no;
+        for (i, (mode, value)) in steps.into_iter().enumerate().rev() {
+            // Below the first, third, ... nothing is a member, below the others all is.
+            let below = if i % 2 == 0 { no } else { yes };
+            let node = Node::Branch { feature, mode, value, missing_true: false, yes: below, no: next };
+            if i == 0 && !nan_true {
+                return Ok(node);
+            }
+            self.order.push(Made::Part(node));
+            next = self.order.len() as u32 - 1;
+        }
+        let value = f32::NEG_INFINITY;
+        Ok(Node::Branch { feature, mode: Mode::Lt, value, missing_true: nan_true, yes, no: next })
+    }
+}
+
 /// A tree of the forest, its root first.
 fn tree<W: Number>(forest: &Forest<f32, W>, root: u32, columns: &[Column], divisor: f64) -> Result<Tree> {
-    let mut places = std::collections::HashMap::from([(root, 0u32)]);
-    let mut order = vec![root];
+    let mut making = Making { order: vec![Made::Of(root)], places: HashMap::from([(root, 0u32)]) };
     let mut made = Tree::default();
-    let mut at = 0;
-    while at < order.len() {
-        let node = match &forest.nodes[order[at] as usize] {
+    while let Some(next) = making.order.get(made.nodes.len()) {
+        let index = match next {
+            Made::Part(node) => {
+                let node = node.clone();
+                made.nodes.push(node);
+                continue;
+            }
+            Made::Of(index) => *index,
+        };
+        let node = match &forest.nodes[index as usize] {
             From::Leaf { votes } => {
                 let votes = &forest.votes[votes.0 as usize..votes.1 as usize];
                 Node::Leaf(votes.iter().map(|v| (v.target, (v.weight.to_f64() / divisor) as f32)).collect())
             }
             From::Branch(b) => {
+                let column = columns.get(b.feature as usize).copied().unwrap_or(Column::plain(b.feature));
+                let feature = column.feature;
+                let children = [making.child(b.yes), making.child(b.no)];
                 let mode = match b.mode {
                     Compare::Leq => Mode::Leq,
                     Compare::Lt => Mode::Lt,
@@ -239,27 +349,25 @@ fn tree<W: Number>(forest: &Forest<f32, W>, root: u32, columns: &[Column], divis
                     Compare::Gt => Mode::Gt,
                     Compare::Eq => Mode::Eq,
                     Compare::Neq => Mode::Neq,
-                    _ => return refuse("the trees ask for membership in sets"),
+                    Compare::InSet | Compare::InSetFromZero => {
+                        let set = &forest.sets[b.members.0 as usize..b.members.1 as usize];
+                        // NaN goes where zero goes.
+                        let zero = set.first().is_some_and(|word| word & 1 == 1);
+                        let nan_true = if column.missing == Missing::NanIsZero { zero } else { b.nan_true };
+                        made.nodes.push(making.chain(feature, b.mode, set, nan_true, children)?);
+                        continue;
+                    }
+                    Compare::Member => return refuse("the trees ask for membership in lists of numbers"),
                 };
-                let column = columns.get(b.feature as usize).copied().unwrap_or(Column::plain(b.feature));
                 let missing_true = match column.missing {
-                    Missing::IsNan => b.nan_true,
-                    // NaN goes where zero goes.
+                    Missing::IsNan | Missing::ZeroOrNan => b.nan_true,
                     Missing::NanIsZero => mode.holds(0.0, b.threshold),
-                    Missing::ZeroOrNan => return refuse("the trees take zeros for missing"),
                 };
-                let mut child = |index: u32| {
-                    *places.entry(index).or_insert_with(|| {
-                        order.push(index);
-                        order.len() as u32 - 1
-                    })
-                };
-                let (yes, no) = (child(b.yes), child(b.no));
-                Node::Branch { feature: column.feature, mode, value: b.threshold, missing_true, yes, no }
+                let [yes, no] = children;
+                Node::Branch { feature, mode, value: b.threshold, missing_true, yes, no }
             }
         };
         made.nodes.push(node);
-        at += 1;
     }
     Ok(made)
 }

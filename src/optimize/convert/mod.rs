@@ -71,8 +71,9 @@ impl FromStr for Activation {
 /// Writes a model as ONNX: XGBoost's, LightGBM's and CatBoost's own files, and perceptrons whose weights lie in a
 /// safetensors file.
 ///
-/// A booster's ONNX file has the inputs and outputs that the model has when its own file is loaded; sums are made in f32.
-/// What ONNX can't say, categories and linear leaves, is refused.
+/// A booster's ONNX file has the inputs and outputs that the model has when its own file is loaded, with categories as their
+/// codes; sums are made in f32. What ONNX can't say, CatBoost's statistics of categories and LightGBM's linear leaves, is
+/// refused.
 ///
 /// ```no_run
 /// use modelberth::optimize::{Convert, Data};

@@ -60,9 +60,11 @@ impl Packer {
                 }
                 Value::slot(&[x, n], Kind::F32, scores)
             }
-            "SVMRegressor" => self.machine(node)?,
+            "SVMRegressor" => self.svm_regressor(node)?,
+            "SVMClassifier" => return self.svm_classifier(node),
             "LinearClassifier" => return self.linear_classifier(node),
             "TreeEnsembleRegressor" => self.tree_regressor(node)?,
+            "TreeEnsemble" => self.tree_ensemble(node)?,
             "TreeEnsembleClassifier" => return self.tree_classifier(node),
             "Scaler" => {
                 let mut x = self.input(node, 0)?;
@@ -130,9 +132,7 @@ impl Packer {
 
     /// Output 0: the labels of `winners`, numbers of classes.
     pub(super) fn give_labels(&mut self, node: &NodeProto, winners: Span, kind: Kind, labels: &[f32]) {
-        let keys: Vec<f32> = (0..labels.len()).map(|i| i as f32).collect();
-        let other = if kind == Kind::Text { -1.0 } else { 0.0 };
-        let span = self.program.lookup(winners, &keys, labels, other);
+        let span = self.program.rows(winners, 1, labels);
         self.give(node, 0, Value::slot(&[winners.len], kind, span));
     }
 
@@ -147,11 +147,15 @@ impl Packer {
 
     /// Pairs of `1 - p` and `p`, or of `-p` and `p`.
     pub(super) fn both(&mut self, positive: Span, from_one: bool) -> Span {
-        let whole = self.program.constant(&vec![f32::from(u8::from(from_one)); positive.len]);
+        let whole = self.program.constant(&[f32::from(u8::from(from_one))]);
         let negative = self.program.zip(Binary::Subtract, whole, positive);
-        let from = Span { at: positive.at, len: negative.at + negative.len - positive.at };
-        let places: Vec<usize> = (0..positive.len).flat_map(|i| [negative.at - positive.at + i, i]).collect();
-        self.program.gather(from, &places)
+        let joined = self.program.join(&[negative, positive]);
+        let n = positive.len;
+        if n == 1 {
+            return joined;
+        }
+        let places: Vec<usize> = (0..n).flat_map(|i| [i, n + i]).collect();
+        self.program.gather(joined, &places)
     }
 
     fn linear_classifier(&mut self, node: &NodeProto) -> Result<()> {
@@ -178,48 +182,6 @@ impl Packer {
         Ok(())
     }
 
-    /// A support vector machine of one score: the weighted sum of kernels plus rho.
-    fn machine(&mut self, node: &NodeProto) -> Result<Value> {
-        let x = self.input(node, 0)?;
-        let (weights, vectors) = (floats(node, "coefficients"), floats(node, "support_vectors"));
-        let count = usize::try_from(int(node, "n_supports", 0)).unwrap_or(0);
-        let (rows, k) = x.rows();
-        let rho = floats(node, "rho").first().copied().unwrap_or(0.0);
-        let expected = if count == 0 { k } else { count };
-        if rows != 1 || k == 0 || weights.len() != expected || Some(vectors.len()) != count.checked_mul(k) {
-            return Err(unsupported(node, "a support vector machine of this shape"));
-        }
-        let span = self.span(&x);
-        let parameters = floats(node, "kernel_params");
-        let [gamma, coef0, degree] = [0, 1, 2].map(|i| parameters.get(i).copied().unwrap_or(0.0));
-        let kernels = match text(node, "kernel_type", "LINEAR").as_str() {
-            _ if count == 0 => span,
-            "LINEAR" => self.program.dense(span, k, vectors, &vec![0.0; count]),
-            "RBF" => {
-                let distances = self.program.distances(span, count, vectors);
-                let scaled = self.program.zip_with(Binary::Multiply, distances, -gamma);
-                self.program.map(Unary::Exp, scaled)
-            }
-            name @ ("POLY" | "SIGMOID") => {
-                let scaled: Vec<f32> = vectors.iter().map(|v| gamma * v).collect();
-                let products = self.program.dense(span, k, &scaled, &vec![coef0; count]);
-                if name == "POLY" {
-                    self.program.zip_with(Binary::Power, products, degree)
-                } else {
-                    self.program.map(Unary::Tanh, products)
-                }
-            }
-            other => return Err(unsupported(node, &format!("the kernel `{other}`"))),
-        };
-        let mut score = self.program.dense(kernels, expected, weights, &[rho]);
-        if int(node, "one_class", 0) != 0 {
-            let inside = self.program.zip_with(Binary::Greater, score, 0.0);
-            let (one, other) = (self.program.constant(&[1.0]), self.program.constant(&[-1.0]));
-            score = self.program.select(inside, one, other);
-        }
-        Ok(Value::slot(&[1, 1], Kind::F32, score))
-    }
-
     fn imputed(&mut self, node: &NodeProto) -> Result<Value> {
         let x = self.input(node, 0)?;
         let with: Vec<f32> = match floats(node, "imputed_value_floats") {
@@ -233,7 +195,7 @@ impl Packer {
         if common_shape(node, &[with.len()], &x.shape)? != x.shape {
             return Err(unsupported(node, "an imputer of another number of features"));
         }
-        let with = self.spread(&Value::known(&[with.len()], Kind::F32, with), &x.shape);
+        let with = self.repeated(&Value::known(&[with.len()], Kind::F32, with), &x.shape);
         let (span, with) = (self.span(&x), self.span(&with));
         let gone = if replaced.is_nan() {
             self.program.map(Unary::IsNan, span)
@@ -243,33 +205,18 @@ impl Packer {
         Ok(Value::slot(&x.shape, x.kind, self.program.select(gone, with, span)))
     }
 
-    /// Elements of a known list at computed places.
-    pub(super) fn looked_up(&mut self, items: &[f32], kind: Kind, places: Span, shape: &[usize]) -> Value {
-        let keys: Vec<f32> = (0..items.len()).map(|i| i as f32).collect();
-        Value::slot(shape, kind, self.program.lookup(places, &keys, items, 0.0))
-    }
-
+    /// `ArrayFeatureExtractor`: the same places of every row.
     fn extracted(&mut self, node: &NodeProto) -> Result<Value> {
         let (x, at) = (self.input(node, 0)?, self.input(node, 1)?);
-        let (rows, n) = x.rows();
         let mut shape = x.shape.clone();
         match shape.as_mut_slice() {
             [_] => shape = vec![1, at.len()],
             [.., last] => *last = at.len(),
             [] => return Err(unsupported(node, "an element of a scalar")),
         }
-        match (&x.data, &at.data) {
-            (Data::Known(items), Data::Slot(places)) if rows == 1 => Ok(self.looked_up(items, x.kind, *places, &shape)),
-            (_, Data::Slot(_)) => Err(unsupported(node, "elements of computed values at computed places")),
-            (_, Data::Known(places)) => {
-                if places.iter().any(|place| *place < 0.0 || *place as usize >= n) {
-                    return Err(unsupported(node, "a feature past the end"));
-                }
-                let places: Vec<usize> =
-                    (0..rows).flat_map(|row| places.iter().map(move |p| row * n + *p as usize)).collect();
-                Ok(self.arranged(&x, &shape, &places))
-            }
-        }
+        let at = Value { shape: vec![at.len()], ..at };
+        let taken = self.taken(node, &x, &at, x.shape.len() - 1)?;
+        Ok(Value { shape, ..taken })
     }
 
     fn one_hot(&mut self, node: &NodeProto) -> Result<Value> {

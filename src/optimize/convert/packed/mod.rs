@@ -1,7 +1,14 @@
 //! Graphs in the packed form of [`edge`](crate::edge).
 
+mod dag;
+mod flow;
 mod learned;
+mod machines;
+mod network;
 mod program;
+mod quantised;
+mod recurrent;
+mod shapes;
 mod standard;
 mod trees;
 mod values;
@@ -24,24 +31,18 @@ pub(super) fn convert(model: &ModelProto, signature: &Signature, limits: &Limits
     let opset = opset.and_then(|o| o.version).unwrap_or(1);
     let mut packer = Packer { opset, max_elements: limits.max_elements, ..Packer::default() };
     for tensor in &graph.initializer {
-        let name = tensor.name.as_deref().unwrap_or_default();
-        let value = packer.tensor(tensor).map_err(|e| e.tensor(name))?;
-        packer.values.insert(name.to_owned(), value);
+        packer.constant_tensor(tensor)?;
     }
     let mut inputs = Vec::new();
     for spec in signature.inputs() {
         let (kind, dims) = (kind_of(spec)?, dims_of(spec)?);
         let span = packer.program.claim(dims.iter().product());
-        inputs.push(Port { name: spec.name().to_string(), kind, dims: dims.clone(), at: span.at });
+        inputs.push(Port { name: spec.name().to_string(), kind, dims: dims.clone(), span });
         let shape: Vec<usize> = [1].into_iter().chain(dims).collect();
         packer.values.insert(spec.name().to_string(), Value::slot(&shape, kind, span));
     }
     for node in &graph.node {
-        match node.operator_domain() {
-            "" => packer.standard(node)?,
-            "ai.onnx.ml" => packer.learned(node)?,
-            other => return Err(values::unsupported(node, &format!("the domain `{other}`"))),
-        }
+        packer.node(node)?;
     }
     let mut outputs = Vec::new();
     for spec in signature.outputs() {
@@ -63,7 +64,7 @@ pub(super) fn convert(model: &ModelProto, signature: &Signature, limits: &Limits
                 .expected(crate::tensor::shape_text(&dims))
                 .actual(crate::tensor::shape_text(&value.shape)));
         }
-        outputs.push(Port { name: spec.name().to_string(), kind: kind_of(spec)?, dims, at: span.at });
+        outputs.push(Port { name: spec.name().to_string(), kind: kind_of(spec)?, dims, span });
     }
     packer.program.finish(&inputs, &outputs)
 }

@@ -2,21 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::learned::{Post, floats, ints, texts};
-use super::program::Trees;
+use super::dag::{Dag, Node, Voted};
+use super::learned::{Post, floats, ints, text, texts};
+use super::program::{Span, Trees};
 use super::values::{Packer, Value, unsupported};
 use crate::edge::{Aggregate, Binary, Kind, LEAF, Reduction, Test, Unary};
-use crate::onnx::NodeProto;
 use crate::onnx::node::int;
+use crate::onnx::{NodeProto, TensorData};
 use crate::{Error, ErrorKind, Result};
-
-/// Whether rows get votes for a target: all of them, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Voted {
-    Always,
-    Never,
-    Sometimes,
-}
 
 /// The trees of a node, in the order of the format.
 struct Read {
@@ -39,25 +32,58 @@ fn list<T>(node: &NodeProto, items: impl IntoIterator<Item = T>, expected: usize
     if items.len() == expected { Ok(items) } else { Err(malformed(node, "lists of the trees differ in length")) }
 }
 
-fn read(node: &NodeProto, votes: &str, targets: usize, features: usize) -> Result<Read> {
-    for name in ["nodes_values_as_tensor", "base_values_as_tensor", &format!("{votes}_weights_as_tensor")] {
-        if node.find_attribute(name).is_some() {
-            return Err(unsupported(node, "an ensemble whose numbers are f64"));
-        }
-    }
+/// Numbers of an attribute that holds floats, or of one that holds a tensor, which may be of f64.
+fn numbers(node: &NodeProto, name: &str, tensor: &str, limit: usize) -> Result<Vec<f64>> {
+    let Some(tensor) = node.find_attribute(tensor).and_then(|a| a.t.as_deref()) else {
+        return Ok(floats(node, name).iter().map(|x| f64::from(*x)).collect());
+    };
+    Ok(match tensor.to_dense(None, limit)?.data {
+        TensorData::F32(x) => x.into_iter().map(f64::from).collect(),
+        TensorData::F64(x) => x,
+        TensorData::F16(x) => x.into_iter().map(f64::from).collect(),
+        _ => return Err(malformed(node, "numbers of the trees that are no floats")),
+    })
+}
+
+/// A branch, with its threshold rounded to the side on which no f32 is passed.
+fn branch(test: Test, feature: u16, threshold: f64, nan: bool, yes: usize, no: usize) -> Node {
+    let near = threshold as f32;
+    let exact = f64::from(near);
+    let threshold = match test {
+        Test::LessOrEqual | Test::Greater if exact > threshold => near.next_down(),
+        Test::Less | Test::GreaterOrEqual if exact < threshold => near.next_up(),
+        // What is no f32 equals none.
+        Test::Equal | Test::NotEqual if exact != threshold => f32::NAN,
+        _ => near,
+    };
+    // NaN differs from everything.
+    Node::Branch { test, feature, threshold, nan: nan || test == Test::NotEqual, yes, no }
+}
+
+/// The number of a feature of which a row has `features`.
+fn column(node: &NodeProto, feature: i64, features: usize) -> Result<u16> {
+    u16::try_from(feature)
+        .ok()
+        .filter(|f| *f != LEAF && usize::from(*f) < features)
+        .ok_or_else(|| unsupported(node, "a test of a feature that is not there, or past the 65,534th"))
+}
+
+/// The trees of `TreeEnsembleClassifier` or `TreeEnsembleRegressor`, whose votes are called `votes`.
+fn read(node: &NodeProto, votes: &str, targets: usize, features: usize, limit: usize) -> Result<Read> {
     let ids = ints(node, "nodes_nodeids");
     let n = ids.len();
     let own = |name: &str| list(node, ints(node, name).iter().copied(), n);
     let (trees, feature, yes, no) =
         (own("nodes_treeids")?, own("nodes_featureids")?, own("nodes_truenodeids")?, own("nodes_falsenodeids")?);
-    let thresholds = list(node, floats(node, "nodes_values").iter().copied(), n)?;
+    let thresholds = list(node, numbers(node, "nodes_values", "nodes_values_as_tensor", limit)?, n)?;
     let modes = list(node, texts(node, "nodes_modes"), n)?;
     let missing = ints(node, "nodes_missing_value_tracks_true");
     let at: HashMap<(i64, i64), usize> = trees.iter().zip(ids).enumerate().map(|(i, (t, id))| ((*t, *id), i)).collect();
     let find =
         |tree: i64, id: i64| at.get(&(tree, id)).copied().ok_or_else(|| malformed(node, "a node of a tree is missing"));
 
-    let weights = floats(node, &format!("{votes}_weights"));
+    let weights = format!("{votes}_weights");
+    let weights = numbers(node, &weights, &format!("{weights}_as_tensor"), limit)?;
     let of_votes = |name: &str| list(node, ints(node, &format!("{votes}_{name}")).iter().copied(), weights.len());
     let (vote_trees, vote_nodes, vote_targets) = (of_votes("treeids")?, of_votes("nodeids")?, of_votes("ids")?);
     let mut by_node: HashMap<usize, Vec<(u32, f32)>> = HashMap::new();
@@ -67,79 +93,111 @@ fn read(node: &NodeProto, votes: &str, targets: usize, features: usize) -> Resul
         let own = by_node.entry(find(vote_trees[i], vote_nodes[i])?).or_default();
         // With one target only a leaf's first vote counts.
         if targets > 1 || own.is_empty() {
-            own.push((target, *weight));
+            own.push((target, *weight as f32));
         }
     }
 
-    let mut out = Trees::default();
-    let mut seen = vec![false; n];
-    let mut voted = vec![Voted::Never; targets];
-    let mut roots: Vec<usize> = Vec::new();
-    for (i, tree) in trees.iter().enumerate() {
-        // The first node of a tree is its root.
-        if i == 0 || trees[i - 1] != *tree {
-            roots.push(i);
-        }
-    }
-    for root in roots {
-        if seen[root] {
-            return Err(unsupported(node, "an ensemble whose trees are mixed up in the file"));
-        }
-        out.roots.push(out.nodes.len() as u32);
-        let (mut leaves, mut counts) = (0usize, vec![0usize; targets]);
-        let mut todo = vec![(root, None::<usize>)];
-        while let Some((i, parent)) = todo.pop() {
-            if std::mem::replace(&mut seen[i], true) {
-                return Err(unsupported(node, "an ensemble whose trees share nodes"));
-            }
-            let here = out.nodes.len();
-            if let Some(parent) = parent {
-                out.nodes[parent].4 = here as u32;
-            }
-            if modes[i] == "LEAF" {
-                let own = by_node.get(&i).map_or(&[][..], Vec::as_slice);
-                leaves += 1;
-                for (j, (target, _)) in own.iter().enumerate() {
-                    counts[*target as usize] += usize::from(!own[..j].iter().any(|(t, _)| t == target));
-                }
-                out.nodes.push((LEAF, 0, 0, own.len() as u32, out.votes.len() as u32));
-                out.votes.extend_from_slice(own);
+    let mut dag = Dag::default();
+    let mut has_parent = vec![false; n];
+    for i in 0..n {
+        let test = match modes[i].as_str() {
+            "LEAF" => {
+                dag.nodes.push(Node::Leaf(by_node.remove(&i).unwrap_or_default()));
                 continue;
             }
-            let test = match modes[i].as_str() {
-                "BRANCH_LEQ" => Test::LessOrEqual,
-                "BRANCH_LT" => Test::Less,
-                "BRANCH_GTE" => Test::GreaterOrEqual,
-                "BRANCH_GT" => Test::Greater,
-                "BRANCH_EQ" => Test::Equal,
-                "BRANCH_NEQ" => Test::NotEqual,
-                other => return Err(malformed(node, "a mode of a node that is none").actual(other)),
-            };
-            let column = u16::try_from(feature[i]).ok().filter(|f| *f != LEAF && usize::from(*f) < features);
-            let column = column
-                .ok_or_else(|| unsupported(node, "a test of a feature that is not there, or past the 65,534th"))?;
-            // NaN differs from everything.
-            let nan = missing.get(i).is_some_and(|m| *m != 0) || test == Test::NotEqual;
-            out.nodes.push((column, test as u8, u8::from(nan), thresholds[i].to_bits(), 0));
-            todo.push((find(trees[i], no[i])?, Some(here)));
-            todo.push((find(trees[i], yes[i])?, None));
-        }
-        for (voted, count) in voted.iter_mut().zip(counts) {
-            match count {
-                0 => {}
-                count if count == leaves => *voted = Voted::Always,
-                _ if *voted == Voted::Never => *voted = Voted::Sometimes,
-                _ => {}
-            }
-        }
+            "BRANCH_LEQ" => Test::LessOrEqual,
+            "BRANCH_LT" => Test::Less,
+            "BRANCH_GTE" => Test::GreaterOrEqual,
+            "BRANCH_GT" => Test::Greater,
+            "BRANCH_EQ" => Test::Equal,
+            "BRANCH_NEQ" => Test::NotEqual,
+            other => return Err(malformed(node, "a mode of a node that is none").actual(other)),
+        };
+        let (yes, no) = (find(trees[i], yes[i])?, find(trees[i], no[i])?);
+        (has_parent[yes], has_parent[no]) = (true, true);
+        let nan = missing.get(i).is_some_and(|m| *m != 0);
+        dag.nodes.push(branch(test, column(node, feature[i], features)?, thresholds[i], nan, yes, no));
     }
+    // The root of a tree is nobody's child.
+    dag.roots = (0..n).filter(|i| !has_parent[*i]).collect();
+    let (trees, voted) = dag.emit(targets).ok_or_else(|| malformed(node, "a tree has a loop"))?;
     Ok(Read {
-        trees: out,
+        trees,
         voted,
-        base: floats(node, "base_values").to_vec(),
+        base: numbers(node, "base_values", "base_values_as_tensor", limit)?.iter().map(|b| *b as f32).collect(),
         one_target: vote_targets.iter().all(|t| *t == vote_targets[0]),
         all_positive: weights.iter().all(|w| *w >= 0.0 || w.is_nan()),
     })
+}
+
+/// The trees of `TreeEnsemble`, in which leaves have lists of their own.
+fn read_ensemble(node: &NodeProto, targets: usize, features: usize, limit: usize) -> Result<Trees> {
+    let feature = ints(node, "nodes_featureids");
+    let n = feature.len();
+    let own = |name: &str| list(node, ints(node, name).iter().copied(), n);
+    let (yes, no) = (own("nodes_truenodeids")?, own("nodes_falsenodeids")?);
+    let (yes_leaf, no_leaf) = (own("nodes_trueleafs")?, own("nodes_falseleafs")?);
+    let splits = list(node, numbers(node, "", "nodes_splits", limit)?, n)?;
+    let modes = match node.find_attribute("nodes_modes").and_then(|a| a.t.as_deref()) {
+        Some(tensor) => match tensor.to_dense(None, limit)?.data {
+            TensorData::U8(modes) => list(node, modes, n)?,
+            _ => return Err(malformed(node, "modes that are no u8")),
+        },
+        None => Vec::new(),
+    };
+    let missing = ints(node, "nodes_missing_value_tracks_true");
+    let members = numbers(node, "", "membership_values", limit)?;
+    let mut sets = members.split(|member| member.is_nan());
+    let leaf_targets = ints(node, "leaf_targetids");
+    let leaf_weights = list(node, numbers(node, "", "leaf_weights", limit)?, leaf_targets.len())?;
+
+    let mut dag = Dag::default();
+    let child = |id: i64, leaf: i64| {
+        let count = if leaf != 0 { leaf_targets.len() } else { n };
+        let at = usize::try_from(id).ok().filter(|at| *at < count);
+        at.map(|at| if leaf != 0 { n + at } else { at }).ok_or_else(|| malformed(node, "a node of a tree is missing"))
+    };
+    // Chains of tests for sets come behind the nodes and leaves of the file.
+    let mut chains = Vec::new();
+    for i in 0..n {
+        let (yes, no) = (child(yes[i], yes_leaf[i])?, child(no[i], no_leaf[i])?);
+        let (feature, nan) = (column(node, feature[i], features)?, missing.get(i).is_some_and(|m| *m != 0));
+        let test = match modes.get(i) {
+            Some(0) => Test::LessOrEqual,
+            Some(1) => Test::Less,
+            Some(2) => Test::GreaterOrEqual,
+            Some(3) => Test::Greater,
+            Some(4) => Test::Equal,
+            Some(5) => Test::NotEqual,
+            Some(6) => {
+                let set = sets.next().unwrap_or_default();
+                let next = |at: usize| if at + 1 < set.len() { n + leaf_targets.len() + chains.len() + at } else { no };
+                let chain: Vec<Node> = set
+                    .iter()
+                    .enumerate()
+                    .map(|(at, member)| branch(Test::Equal, feature, *member, nan && at == 0, yes, next(at)))
+                    .collect();
+                let mut chain = chain.into_iter();
+                // A set of nothing has no members.
+                let none = || branch(Test::Less, feature, f64::NEG_INFINITY, nan, yes, no);
+                dag.nodes.push(chain.next().unwrap_or_else(none));
+                chains.extend(chain);
+                continue;
+            }
+            _ => return Err(malformed(node, "a mode of a node that is none")),
+        };
+        dag.nodes.push(branch(test, feature, splits[i], nan, yes, no));
+    }
+    for (target, weight) in leaf_targets.iter().zip(leaf_weights) {
+        let target = u32::try_from(*target).ok().filter(|t| (*t as usize) < targets);
+        let target = target.ok_or_else(|| malformed(node, "a vote for a target that is not there"))?;
+        dag.nodes.push(Node::Leaf(vec![(target, weight as f32)]));
+    }
+    dag.nodes.extend(chains);
+    let root = |id: &i64| usize::try_from(*id).ok().filter(|at| *at < n);
+    dag.roots = ints(node, "tree_roots").iter().map(root).collect::<Option<_>>().unwrap_or_default();
+    let emitted = if dag.roots.is_empty() { None } else { dag.emit(targets) };
+    emitted.map(|(trees, _)| trees).ok_or_else(|| malformed(node, "a tree has a loop, or there is none"))
 }
 
 impl Packer {
@@ -149,14 +207,14 @@ impl Packer {
         if n == 0 || x.rows().0 != 1 {
             return Err(unsupported(node, "an ensemble of this shape"));
         }
-        let aggregate = match super::learned::text(node, "aggregate_function", "SUM").as_str() {
+        let aggregate = match text(node, "aggregate_function", "SUM").as_str() {
             "SUM" => Aggregate::Sum,
             "AVERAGE" => Aggregate::Average,
             "MIN" => Aggregate::Minimum,
             "MAX" => Aggregate::Maximum,
             _ => return Err(unsupported(node, "this aggregate function")),
         };
-        let read = read(node, "target", n, x.rows().1)?;
+        let read = read(node, "target", n, x.rows().1, self.max_elements)?;
         if !read.base.is_empty() && n > 1 && read.voted.iter().any(|v| *v != Voted::Always) {
             return Err(unsupported(node, "base values of targets for which not every row has votes"));
         }
@@ -168,6 +226,33 @@ impl Packer {
         Ok(Value::slot(&[1, n], Kind::F32, span))
     }
 
+    /// `TreeEnsemble`.
+    pub(super) fn tree_ensemble(&mut self, node: &NodeProto) -> Result<Value> {
+        let x = self.input(node, 0)?;
+        let n = usize::try_from(int(node, "n_targets", 0)).unwrap_or(0);
+        let aggregate = match int(node, "aggregate_function", 1) {
+            0 => Aggregate::Average,
+            1 => Aggregate::Sum,
+            2 => Aggregate::Minimum,
+            3 => Aggregate::Maximum,
+            _ => return Err(unsupported(node, "this aggregate function")),
+        };
+        let post = match int(node, "post_transform", 0) {
+            0 => Post::None,
+            1 => Post::Softmax,
+            2 => Post::Logistic,
+            _ => return Err(unsupported(node, "this transform")),
+        };
+        if n == 0 || x.rows().0 != 1 {
+            return Err(unsupported(node, "an ensemble of this shape"));
+        }
+        let trees = read_ensemble(node, n, x.rows().1, self.max_elements)?;
+        let span = self.span(&x);
+        let span = self.program.trees(span, aggregate, &vec![0.0; n], &trees);
+        let span = self.finished(span, n, post);
+        Ok(Value::slot(&[1, n], Kind::F32, span))
+    }
+
     pub(super) fn tree_classifier(&mut self, node: &NodeProto) -> Result<()> {
         let x = self.input(node, 0)?;
         let (kind, labels) = self.labels(node, "classlabels_int64s", "classlabels_strings")?;
@@ -176,7 +261,7 @@ impl Packer {
             return Err(unsupported(node, "an ensemble of this shape"));
         }
         let post = Post::of(node)?;
-        let read = read(node, "class", k, x.rows().1)?;
+        let read = read(node, "class", k, x.rows().1, self.max_elements)?;
         let sometimes = read.voted.contains(&Voted::Sometimes);
         if (k > 2 && read.base.is_empty() && !read.all_positive && read.voted.iter().any(|v| *v != Voted::Always))
             || (k == 2 && sometimes)
@@ -200,13 +285,7 @@ impl Packer {
 
     /// The winner and the scores of two classes. Two scores stand for themselves; one stands for both classes, in ONNX
     /// Runtime's way.
-    fn two(
-        &mut self,
-        raw: super::program::Span,
-        read: &Read,
-        post: Post,
-    ) -> (super::program::Span, super::program::Span) {
-        use super::program::Span;
+    fn two(&mut self, raw: Span, read: &Read, post: Post) -> (Span, Span) {
         let voted = [read.voted[0] == Voted::Always, read.voted[1] == Voted::Always];
         let one = |i: usize| Span { at: raw.at + i, len: 1 };
         let (mut s0, mut s1, mut two) = (one(0), one(1), voted[1]);
@@ -234,9 +313,7 @@ impl Packer {
         let positive = if voted[1] { s1 } else { s0 };
         let winner = self.program.zip_with(Binary::Greater, positive, if from_zero_to_one { 0.5 } else { 0.0 });
         if two {
-            let (first, last) = (s0.at.min(s1.at), s0.at.max(s1.at));
-            let whole = Span { at: first, len: last - first + 1 };
-            let scores = self.program.gather(whole, &[s0.at - first, s1.at - first]);
+            let scores = self.program.join(&[s0, s1]);
             return (winner, self.finished(scores, 2, post));
         }
         let scores = match post {

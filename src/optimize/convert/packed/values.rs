@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::program::{Program, Span};
 use crate::edge::{Binary, Kind, Unary, binary, unary};
-use crate::onnx::{DenseTensor, NodeProto, TensorData, TensorProto};
+use crate::onnx::{DenseTensor, NodeProto, TensorData, TensorProto, data_type};
 use crate::{Error, ErrorKind, Result};
 
 /// Numbers that are known, or where they will stand.
@@ -55,11 +55,44 @@ pub(super) fn unsupported(node: &NodeProto, what: &str) -> Error {
 pub(super) struct Packer {
     pub(super) program: Program,
     pub(super) values: HashMap<String, Value>,
+    /// The least and the greatest of the type of constants of 8 and 16 bits, by name.
+    pub(super) ranges: HashMap<String, [f32; 2]>,
     pub(super) opset: i64,
     pub(super) max_elements: usize,
 }
 
 impl Packer {
+    /// Packs a node.
+    pub(super) fn node(&mut self, node: &NodeProto) -> Result<()> {
+        match node.operator_domain() {
+            "" => self.standard(node),
+            "ai.onnx.ml" => self.learned(node),
+            "com.microsoft" => self.microsoft(node),
+            other => Err(unsupported(node, &format!("the domain `{other}`"))),
+        }
+    }
+
+    /// Names a constant of the graph.
+    pub(super) fn constant_tensor(&mut self, tensor: &TensorProto) -> Result<()> {
+        let name = tensor.name.as_deref().unwrap_or_default();
+        let value = self.tensor(tensor).map_err(|e| e.tensor(name))?;
+        self.values.insert(name.to_owned(), value);
+        self.name_range(name, tensor);
+        Ok(())
+    }
+
+    /// Keeps the range of the type of a constant that may be a zero point.
+    pub(super) fn name_range(&mut self, name: &str, tensor: &TensorProto) {
+        let range = match tensor.data_type.unwrap_or_default() {
+            data_type::INT8 => [-128.0, 127.0],
+            data_type::UINT8 => [0.0, 255.0],
+            data_type::INT16 => [-32768.0, 32767.0],
+            data_type::UINT16 => [0.0, 65535.0],
+            _ => return,
+        };
+        self.ranges.insert(name.to_owned(), range);
+    }
+
     /// Input `i` of `node`, unless it was left out.
     pub(super) fn opt(&self, node: &NodeProto, i: usize) -> Result<Option<Value>> {
         match node.input.get(i).filter(|name| !name.is_empty()) {
@@ -122,6 +155,12 @@ impl Packer {
         self.arranged(value, shape, &places)
     }
 
+    /// `value` so far spread that repeating it fills `shape`, as steps of two numbers do by themselves.
+    pub(super) fn repeated(&mut self, value: &Value, shape: &[usize]) -> Value {
+        let own = value.shape.iter().position(|dim| *dim != 1).map_or(&[][..], |first| &value.shape[first..]);
+        if shape.ends_with(own) { value.clone() } else { self.spread(value, shape) }
+    }
+
     pub(super) fn map(&mut self, f: Unary, value: &Value, kind: Kind) -> Value {
         let data = match &value.data {
             Data::Known(items) => Data::Known(items.iter().map(|x| unary(f, *x)).collect()),
@@ -133,10 +172,13 @@ impl Packer {
     /// `f` of two values spread to a common shape.
     pub(super) fn zip(&mut self, node: &NodeProto, f: Binary, a: &Value, b: &Value, kind: Kind) -> Result<Value> {
         let shape = common_shape(node, &a.shape, &b.shape)?;
-        self.check(node, &shape)?;
-        let (a, b) = (self.spread(a, &shape), self.spread(b, &shape));
+        let len = self.check(node, &shape)?;
+        let (a, b) = (self.repeated(a, &shape), self.repeated(b, &shape));
         let data = match (&a.data, &b.data) {
-            (Data::Known(a), Data::Known(b)) => Data::Known(a.iter().zip(b).map(|(a, b)| binary(f, *a, *b)).collect()),
+            (Data::Known(a), Data::Known(b)) => {
+                Data::Known(a.iter().cycle().zip(b.iter().cycle()).take(len).map(|(a, b)| binary(f, *a, *b)).collect())
+            }
+            _ if len == 0 => Data::Known(Vec::new()),
             _ => {
                 let (a, b) = (self.span(&a), self.span(&b));
                 Data::Slot(self.program.zip(f, a, b))
@@ -166,6 +208,12 @@ impl Packer {
             TensorData::F64(x) => (Kind::F32, x.into_iter().map(|x| x as f32).collect()),
             TensorData::I64(x) => (Kind::I64, whole(x)?),
             TensorData::I32(x) => (Kind::I64, whole(x.into_iter().map(i64::from).collect())?),
+            TensorData::I8(x) => (Kind::I64, x.into_iter().map(f32::from).collect()),
+            TensorData::U8(x) => (Kind::I64, x.into_iter().map(f32::from).collect()),
+            TensorData::I16(x) => (Kind::I64, x.into_iter().map(f32::from).collect()),
+            TensorData::U16(x) => (Kind::I64, x.into_iter().map(f32::from).collect()),
+            TensorData::F16(x) => (Kind::F32, x.into_iter().map(f32::from).collect()),
+            TensorData::Bf16(x) => (Kind::F32, x.into_iter().map(f32::from).collect()),
             TensorData::Bool(x) => (Kind::Bool, x.into_iter().map(|b| f32::from(u8::from(b))).collect()),
             TensorData::String(x) => {
                 let codes = x.iter().map(|text| self.program.code(text));
@@ -226,4 +274,15 @@ pub(super) fn strided(shape: &[usize], steps: &[usize]) -> Vec<usize> {
         places = places.iter().flat_map(|place| (0..*dim).map(move |i| place + i * step)).collect();
     }
     places
+}
+
+/// Axis `axis` of `rank`, which may count from the end.
+pub(super) fn axis_of(node: &NodeProto, axis: i64, rank: usize) -> Result<usize> {
+    let at = if axis < 0 { axis + rank as i64 } else { axis };
+    usize::try_from(at).ok().filter(|at| *at < rank).ok_or_else(|| {
+        Error::new(ErrorKind::Malformed, "an axis that the value does not have")
+            .node(node.label())
+            .expected(format!("less than {rank}"))
+            .actual(axis)
+    })
 }

@@ -1,3 +1,11 @@
+//! Products of rows with a packed matrix.
+
+#[cfg(target_arch = "x86_64")]
+mod explicit;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use explicit::{avx2, avx512};
+
 #[cfg(target_arch = "x86_64")]
 use super::isa::Level;
 use super::isa::dispatch;
@@ -9,13 +17,8 @@ pub(super) const NR: usize = 16;
 const MR: usize = 4;
 /// Rows are taken in blocks of about so many elements, which stay in a near cache while the panels pass by.
 const BLOCK: usize = 1 << 16;
-/// Rows that so many panels pass by are gathered first, so that those of a tile are read as one stream.
-const GATHERED: usize = 96;
-
-/// Rows of a panel that are multiplied for every one of the next panel that is asked for.
-#[cfg(target_arch = "x86_64")]
-const AHEAD: usize = 4;
-
+/// With so many panels more rows are taken at once.
+const MANY_PANELS: usize = 96;
 /// A matrix (k, n) laid out for multiplying many rows by it: panels of [`NR`] columns, row by row, zero-padded. A matrix
 /// of one column is laid out as a vector, [`NR`] elements in a lane each.
 ///
@@ -143,9 +146,9 @@ impl<T: Real> Packed<T> {
             return self.column(isa, x, left, run, out);
         }
         let product = Product { packed: self, rows: Rows { x, pieces: left.pieces, run }, left };
-        // Gathered rows are read as fast from a far cache, and the more of them, the fewer times pass all the panels.
-        let fewest = if self.bias.len() < GATHERED { 96 } else { 264 };
-        let block = (BLOCK / self.k).clamp(fewest, 4096) / 12 * 12;
+        // The more rows there are, the fewer times pass all the panels.
+        let fewest = if self.bias.len() < MANY_PANELS { 96 } else { 264 };
+        let block = (BLOCK / self.k).clamp(fewest, 4096) / 24 * 24;
         let mut from = 0;
         while from < left.m {
             let to = left.m.min(from + block);
@@ -304,28 +307,6 @@ fn multiply_add<const FMA: bool, T: Real>(x: &[T; NR], weights: &[T; NR], sums: 
 }
 
 impl<T: Real> Product<'_, T> {
-    /// The elements of the rows `from..to`, as many as make whole tiles of `ROWS` rows: tile by tile, and in a tile the
-    /// first element of each row, then the second.
-    fn gather<const ROWS: usize>(&self, from: usize, to: usize) -> Vec<T> {
-        let Rows { x, pieces, run } = self.rows;
-        let mut gathered = vec![T::ZERO; (to - from) / ROWS * ROWS * self.packed.k];
-        let (mut elements, _) = gathered.as_chunks_mut::<ROWS>();
-        for row in (from..=to - ROWS).step_by(ROWS) {
-            let starts = self.left.starts::<ROWS>(row);
-            for &piece in pieces {
-                let rows = starts.map(|start| &x[start + piece as usize..][..run]);
-                let (these, others) = elements.split_at_mut(run);
-                for (i, elements) in these.iter_mut().enumerate() {
-                    for (element, row) in elements.iter_mut().zip(rows) {
-                        *element = row[i];
-                    }
-                }
-                elements = others;
-            }
-        }
-        gathered
-    }
-
     /// Writes the answers of row `row` and panel `p`.
     #[inline(always)]
     fn store(&self, row: usize, p: usize, sums: &[T; NR], out: &mut [T]) {
@@ -367,136 +348,4 @@ fn tile<const FMA: bool, const ROWS: usize, T: Real>(product: &Product<'_, T>, r
         }
         product.store(row + r, p, sum, out);
     }
-}
-
-/// Defines `multiply` and its tiles of `ROWS` rows and `PANELS` panels, in explicit registers of `$lanes` f32, which the
-/// portable form is not always given. The tiles that come first are the best where rows are enough for them; a single row
-/// takes four panels at once, since each of its sums waits for the one before it.
-///
-/// While a panel is multiplied the next one is asked for, a row of it with every [`AHEAD`] rows that are multiplied: the
-/// processor's own prefetching starts anew at every panel, and lets the first tile of each wait for memory.
-#[cfg(target_arch = "x86_64")]
-macro_rules! explicit {
-    ($module:ident, $features:literal, $lanes:literal, [$load:ident, $store:ident, $set1:ident, $zero:ident, $fma:ident, $add:ident], [$most:literal, $($rows:literal),*]) => {
-        pub(super) mod $module {
-            use std::arch::x86_64::{$add, $fma, $load, $set1, $store, $zero};
-
-            use super::{AHEAD, GATHERED, NR, Product, Rows};
-            use crate::kernel::{isa::prefetch, left::pointers};
-
-            /// Registers of a panel's row.
-            const REGISTERS: usize = NR / $lanes;
-
-            #[target_feature(enable = $features)]
-            pub(in crate::kernel) fn multiply(product: &Product<'_, f32>, from: usize, to: usize, out: &mut [f32]) {
-                let Product { packed, rows, left } = *product;
-                let (k, panels) = (packed.k, packed.bias.len());
-                let mut p = 0;
-                while to - from < 4 && p + 4 <= panels {
-                    for row in from..to {
-                        tile::<1, 4, 1>(product, rows, left.starts(row), [row, p, 0], out);
-                    }
-                    p += 4;
-                }
-                let gathered =
-                    (panels >= GATHERED && to - from >= $most).then(|| product.gather::<$most>(from, to));
-                while p < panels {
-                    // As far into the next panel as the rows are done.
-                    let next = if p + 1 < panels { (p + 1) * k } else { 0 };
-                    let ahead = |row: usize| next + (row - from) * k / (to - from);
-                    let mut row = from;
-                    if let Some(x) = &gathered {
-                        let rows = Rows { x, pieces: &[0], run: k };
-                        while to - row >= $most {
-                            let starts = std::array::from_fn(|r| (row - from) * k + r);
-                            tile::<$most, 1, $most>(product, rows, starts, [row, p, ahead(row)], out);
-                            row += $most;
-                        }
-                    }
-                    while to - row >= $most {
-                        tile::<$most, 1, 1>(product, rows, left.starts(row), [row, p, ahead(row)], out);
-                        row += $most;
-                    }
-                    $(while to - row >= $rows {
-                        tile::<$rows, 1, 1>(product, rows, left.starts(row), [row, p, ahead(row)], out);
-                        row += $rows;
-                    })*
-                    p += 1;
-                }
-            }
-
-            /// The rows of `rows` that begin at `starts` and whose elements are `STEP` apart: those from `row` on, times
-            /// the panels from `p` on. What is asked for meanwhile begins `ahead`.
-            #[inline]
-            #[target_feature(enable = $features)]
-            fn tile<const ROWS: usize, const PANELS: usize, const STEP: usize>(
-                product: &Product<'_, f32>,
-                rows: Rows<'_, f32>,
-                starts: [usize; ROWS],
-                [row, p, ahead]: [usize; 3],
-                out: &mut [f32],
-            ) {
-                let packed = product.packed;
-                let Rows { x, pieces, run } = rows;
-                let k = packed.k;
-                let mut sums = [[[$zero(); REGISTERS]; PANELS]; ROWS];
-                let mut weights = packed.panels[p * k..(p + PANELS) * k].as_ptr().cast::<f32>();
-                let mut ahead = packed.panels.as_ptr().wrapping_add(ahead);
-                for &piece in pieces {
-                    // SAFETY: rows lie within `x`: those of a `Product`, and those gathered here.
-                    let at = unsafe { pointers(x, starts, piece) };
-                    for i in 0..run {
-                        if PANELS == 1 && i % AHEAD == 0 {
-                            prefetch(&mut ahead);
-                        }
-                        let mut w = [[$zero(); REGISTERS]; PANELS];
-                        for q in 0..PANELS {
-                            for c in 0..REGISTERS {
-                                // SAFETY: the slice above holds k rows of each of these panels.
-                                w[q][c] = unsafe { $load(weights.add(q * k * NR + c * $lanes)) };
-                            }
-                        }
-                        // SAFETY: one past the last row at most.
-                        weights = unsafe { weights.add(NR) };
-                        for r in 0..ROWS {
-                            // SAFETY: as above.
-                            let value = $set1(unsafe { *at[r].add(i * STEP) });
-                            for q in 0..PANELS {
-                                for c in 0..REGISTERS {
-                                    sums[r][q][c] = $fma(value, w[q][c], sums[r][q][c]);
-                                }
-                            }
-                        }
-                    }
-                }
-                for r in 0..ROWS {
-                    for q in 0..PANELS {
-                        let mut answers = [0.0; NR];
-                        for c in 0..REGISTERS {
-                            // SAFETY: both arrays hold NR elements.
-                            unsafe {
-                                let bias = $load(packed.bias[p + q].as_ptr().add(c * $lanes));
-                                $store(answers.as_mut_ptr().add(c * $lanes), $add(sums[r][q][c], bias));
-                            }
-                        }
-                        product.store(row + r, p + q, &answers, out);
-                    }
-                }
-            }
-        }
-    };
-}
-
-#[cfg(target_arch = "x86_64")]
-explicit! {
-    avx2, "avx2,fma", 8,
-    [_mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_fmadd_ps, _mm256_add_ps],
-    [6, 4, 2, 1]
-}
-
-#[cfg(target_arch = "x86_64")]
-explicit! {
-    avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16,
-    [_mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_add_ps],
-    [12, 8, 4, 1]
 }
