@@ -28,24 +28,34 @@
 //! | header, 36 bytes | `MBPK`; version, u16; 0, u16; then u32: bytes in all, FNV-1a of all that follows it, floats of scratch, texts, inputs, outputs, steps |
 //! | texts | one after the other |
 //! | inputs, outputs | name; element type, u8 (1 f32, 2 i64, 3 bool, 4 text); rank, u8; dimensions, u32 each; the first float in the scratch, u32 |
-//! | steps | code, u8; fields. Each reads floats that stand before those it writes |
+//! | steps | code, u8; fields. What a step writes shares no float with what it reads |
 //!
-//! A *span* is where floats begin in the scratch and how many they are, two u32; *n* and *k* are u32, functions u8.
+//! A *span* is where floats begin in the scratch and how many they are, two u32; *n*, *k* and other sizes are u32, functions u8.
+//! Spans whose floats are never needed at once share their places.
 //!
 //! | code | step | fields |
 //! |---|---|---|
 //! | 1 | constant | to; its floats |
 //! | 2 | gather: `to[i] = from[place[i]]` | from, to; a place for each of `to`, u32 |
 //! | 3 | a function of each number | function; from, to |
-//! | 4 | a function of two | function; a, b, to |
-//! | 5 | `a` where the condition is not 0, else `b` | condition, a, b, to |
+//! | 4 | a function of two, shorter spans repeated | function; a, b, to |
+//! | 5 | `a` where the condition is not 0, else `b`; shorter spans repeated | condition, a, b, to |
 //! | 6 | rows times weights plus bias | from, to; k, n; weights (n, k); bias (n) |
 //! | 7 | a reduction of the middle axis of (outer, k, n) | function; from, to; k, n |
 //! | 8 | softmax of each k numbers | from, to; k |
 //! | 9 | a table | from, to; n; the float for what is no key; n keys; n values |
 //! | 10 | one-hot | from, to; n; n keys |
-//! | 11 | trees | aggregate, u8; from, to; the numbers of trees, nodes and votes; base values; roots, u32; nodes; votes: target, u32, and value |
+//! | 11 | trees | aggregate, u8; from, to; the numbers of trees, nodes and votes: u32; base values; roots, u32; nodes; votes: target, u32, and value |
 //! | 12 | squared distances to points | from, to; points (n, k) |
+//! | 13 | copy | from, to |
+//! | 14 | matrices (batch, m, k) times (batch, k, n) | a, b, to; k, n |
+//! | 15 | convolution | from, to; channels and filters of a group, groups; for each of three axes: input, kernel, stride, dilation, padding in front, output; weights (filters, channels, axes); bias |
+//! | 16 | recurrence | cell, u8; from (steps, gates x hidden), state, cell state, to: (steps, hidden), then work; hidden; weights (gates x hidden, hidden); bias (hidden) of a gated unit that resets behind the product |
+//! | 17 | the places of the first k of each n numbers in order | 1 for descending, u8; from, to; n, k |
+//! | 18 | k numbers each at computed places of the middle axis of (outer, n, k) | from, places, to; n, k |
+//! | 19 | rows of a table at computed places | from, to; n, k; table (n, k) |
+//! | 20 | probabilities of n classes from those of their pairs | from, to: (n), then n (n + 1) of work; n |
+//! | 21 | each k numbers less their mean over their deviation | from, to; k; what is added to the variance, f32 |
 //!
 //! A node of a tree has 12 bytes: feature, u16 (65,535 in a leaf); test, u8; whether NaN passes, u8; the threshold (in a leaf the number
 //! of its votes, u32); the child for rows that do not pass (in a leaf its first vote), u32. Rows that pass go to the next node.

@@ -62,6 +62,94 @@ fn steps_do_what_they_say() {
 }
 
 #[test]
+fn shorter_spans_are_repeated() {
+    let rows = [1.0, 2.0, 3.0, 4.0, 10.0, 20.0];
+    let sums = answers(&rows, 4, &[4, Binary::Add as u8], &[0, 4, 4, 2, 6, 4]).unwrap();
+    assert_eq!(sums, [11.0, 22.0, 13.0, 24.0]);
+    assert_eq!(answers(&rows, 4, &[5], &[0, 4, 4, 1, 5, 1, 6, 4]).unwrap(), [10.0; 4]);
+    // Three do not fill four.
+    assert_eq!(answers(&rows, 4, &[4, Binary::Add as u8], &[0, 4, 3, 3, 6, 4]), Err(Error::Malformed));
+}
+
+#[test]
+fn steps_of_networks_do_what_they_say() {
+    let bits = |xs: &[f32]| xs.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+    assert_eq!(answers(&[1.0, 2.0], 2, &[13], &[0, 2, 2, 2]).unwrap(), [1.0, 2.0]);
+    // Two products of (1, 2) and (2, 1).
+    let factors = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+    assert_eq!(answers(&factors, 2, &[14], &[0, 4, 4, 4, 8, 2, 2, 1]).unwrap(), [17.0, 53.0]);
+    // A row of four, a kernel of two, two steps at a time, one place of padding in front; bias 100.
+    let still = [1, 1, 1, 1, 0, 1];
+    let walk = |stride: u32, output: u32| [&still[..], &still, &[4, 2, stride, 1, 1, output]].concat();
+    let convolve = |axes: &[u32], n: u32| {
+        let numbers = [&[0, 4, 4, n, 1, 1, 1][..], axes, &bits(&[1.0, 10.0, 100.0])].concat();
+        answers(&[1.0, 2.0, 3.0, 4.0], n as usize, &[15], &numbers)
+    };
+    assert_eq!(convolve(&walk(2, 3), 3).unwrap(), [110.0, 132.0, 104.0]);
+    assert_eq!(
+        convolve(&walk(u32::MAX, 3), 3).is_err(),
+        usize::BITS == 32,
+        "places far behind the input count for nothing"
+    );
+    // Normalised, and the variance with something added.
+    let normal = answers(&[1.0, 3.0], 2, &[21], &[0, 2, 2, 2, 2, 3f32.to_bits()]).unwrap();
+    assert_eq!(normal, [-0.5, 0.5]);
+}
+
+#[test]
+fn sorting_and_picking_do_what_they_say() {
+    let x = [3.0, f32::NAN, 1.0, 3.0];
+    let order = |descending: u8, k: u32| answers(&x, k as usize, &[17, descending], &[0, 4, 4, k, 4, k]).unwrap();
+    assert_eq!(order(1, 4), [1.0, 0.0, 3.0, 2.0]);
+    assert_eq!(order(0, 2), [2.0, 0.0]);
+    // Two rows of two pairs; the second pair of the first, the last of the second, and one that is not there.
+    let pairs = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 1.0, -1.0];
+    assert_eq!(answers(&pairs, 4, &[18], &[0, 8, 8, 2, 10, 4, 2, 2]).unwrap(), [3.0, 4.0, 7.0, 8.0]);
+    let far = answers(&[1.0, 2.0, 2.0], 1, &[18], &[0, 2, 2, 1, 3, 1, 2, 1]).unwrap();
+    assert!(far[0].is_nan());
+    let table = [&[0, 2, 2, 2, 3, 1][..], &[5.0, 6.0, 7.0f32].map(f32::to_bits)].concat();
+    assert_eq!(answers(&[2.0, -3.0], 2, &[19], &table).unwrap(), [7.0, 5.0]);
+}
+
+#[test]
+fn recurrences_are_their_formulas() {
+    let (x, h, r) = ([0.5f32, -0.25], 0.1f32, 0.75f32);
+    let bits = f32::to_bits;
+    // Two steps of one hidden number.
+    let tanh = answers(&[x[0], x[1], h], 2, &[16, 1], &[0, 2, 2, 1, 0, 0, 3, 2, 1, bits(r)]).unwrap();
+    let first = (x[0] + r * h).tanh();
+    assert!((tanh[0] - first).abs() < 1e-6 && (tanh[1] - (x[1] + r * first).tanh()).abs() < 1e-6);
+    let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
+    let gates = [0.5, -0.25, 0.75, 0.25];
+    let weights = [0.1, 0.2, 0.3, 0.4].map(bits);
+    // One step: i, o, f, c from a state and a cell state; the work of the cell begins with what comes of that.
+    let input = [&gates[..], &[h, 0.6]].concat();
+    let lstm = answers(&input, 6, &[16, 5], &[&[0, 4, 4, 1, 5, 1, 6, 6, 1][..], &weights].concat()).unwrap();
+    let sum = |i: usize| gates[i] + f32::from_bits(weights[i]) * h;
+    let cell = sigmoid(sum(2)) * 0.6 + sigmoid(sum(0)) * sum(3).tanh();
+    assert!((lstm[1] - cell).abs() < 1e-6 && (lstm[0] - sigmoid(sum(1)) * cell.tanh()).abs() < 1e-6, "{lstm:?}");
+    // z, r, h with the reset gate behind the product, which has a bias.
+    let input = [&gates[..3], &[h]].concat();
+    let numbers = [&[0, 3, 3, 1, 0, 0, 4, 4, 1][..], &weights[..3], &[bits(0.5)]].concat();
+    let gru = answers(&input, 4, &[16, 4], &numbers).unwrap();
+    let (z, new) = (sigmoid(sum(0)), (gates[2] + sigmoid(sum(1)) * (0.3 * h + 0.5)).tanh());
+    assert!((gru[0] - ((1.0 - z) * new + z * h)).abs() < 1e-6, "{gru:?}");
+    // A state of another length than the hidden one.
+    let numbers = [&[0, 3, 2, 2, 0, 0, 4, 4, 1][..], &weights[..3], &[bits(0.5)]].concat();
+    assert_eq!(answers(&input, 4, &[16, 4], &numbers), Err(Error::Malformed));
+}
+
+#[test]
+fn probabilities_of_pairs_are_coupled() {
+    // Pairs of classes with weights 1, 2 and 5 agree with each other.
+    let pairs = [1.0 / 3.0, 1.0 / 6.0, 2.0 / 7.0];
+    let p = answers(&pairs, 15, &[20], &[0, 3, 3, 15, 3]).unwrap();
+    for (p, expected) in p.iter().zip([0.125, 0.25, 0.625]) {
+        assert!((p - expected).abs() < 2e-3, "{p} is not {expected}");
+    }
+}
+
+#[test]
 fn distances_are_squared() {
     let numbers = [&[0, 2, 2, 2][..], &[1.0, 1.0, 4.0, 5.0f32].map(f32::to_bits)].concat();
     assert_eq!(answers(&[1.0, 1.0], 2, &[12], &numbers).unwrap(), [0.0, 25.0]);

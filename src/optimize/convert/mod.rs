@@ -17,7 +17,7 @@ use super::file::parameters;
 use super::report::{Change, Report};
 use super::run::{Common, common_methods};
 use super::{Optimized, measure};
-use crate::onnx::{DecodeLimits, ModelProto};
+use crate::onnx::{DecodeLimits, ExternalData, ModelProto};
 use crate::{Artifact, Error, ErrorKind, Format, Loader, Result};
 
 /// What stands between the layers of a perceptron, which its weights do not say.
@@ -146,9 +146,14 @@ impl<'a> Convert<'a> {
         }
         let (model, what) = self.model(&bytes).map_err(|e| e.model(&shown))?;
         let (to, artifact) = if self.packed {
-            let graph = Artifact::in_memory("onnx", "model.onnx", model.encode_to_vec());
-            let loaded = Loader::new().limits(*limits).load_artifact(&graph)?;
-            let packed = packed::convert(&model, loaded.signature(), limits).map_err(|e| e.model(&shown))?;
+            let loader = Loader::new().limits(*limits);
+            let loaded = if Format::sniff(&bytes) == Some(Format::Onnx) {
+                loader.load(path)?
+            } else {
+                loader.load_artifact(&Artifact::in_memory("onnx", "model.onnx", model.encode_to_vec()))?
+            };
+            let external = ExternalData::new(path.parent().unwrap_or(Path::new("")));
+            let packed = packed::convert(&model, external, loaded.signature(), limits).map_err(|e| e.model(&shown))?;
             ("the packed form", Artifact::in_memory("packed", "model.mbp", packed))
         } else {
             ("ONNX", Artifact::in_memory("onnx", "model.onnx", model.encode_to_vec()))

@@ -16,20 +16,26 @@ mod values;
 use self::program::Port;
 use self::values::{Data, Packer, Value};
 use crate::edge::Kind;
-use crate::onnx::ModelProto;
+use crate::onnx::{ExternalData, ModelProto};
 use crate::{DType, Dim, Error, ErrorKind, Limits, Result, Signature, TensorSpec};
 
-/// The packed form of a graph that has this signature when it is loaded.
+/// The packed form of a graph that has this signature when it is loaded; `external` has the constants that lie in files of
+/// their own.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`], with the node, for what has no packed form.
-pub(super) fn convert(model: &ModelProto, signature: &Signature, limits: &Limits) -> Result<Vec<u8>> {
+pub(super) fn convert(
+    model: &ModelProto,
+    external: ExternalData,
+    signature: &Signature,
+    limits: &Limits,
+) -> Result<Vec<u8>> {
     let Some(graph) = model.graph.as_deref() else {
         return Err(Error::new(ErrorKind::Malformed, "the file has no graph"));
     };
     let opset = model.opset_import.iter().find(|o| o.domain.as_deref().unwrap_or_default().is_empty());
     let opset = opset.and_then(|o| o.version).unwrap_or(1);
-    let mut packer = Packer { opset, max_elements: limits.max_elements, ..Packer::default() };
+    let mut packer = Packer { opset, external: Some(external), max_elements: limits.max_elements, ..Packer::default() };
     for tensor in &graph.initializer {
         packer.constant_tensor(tensor)?;
     }

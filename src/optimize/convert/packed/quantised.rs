@@ -68,6 +68,8 @@ impl Packer {
     /// Packs a node of ONNX Runtime's own domain.
     pub(super) fn microsoft(&mut self, node: &NodeProto) -> Result<()> {
         let value = match node.operator() {
+            "QuantizeLinear" | "DequantizeLinear" => return self.quantised(node).map(|_| ()),
+            "MatMulNBits" => self.product_in_blocks(node)?,
             "QGemm" => self.quantised_gemm(node)?,
             "QLinearAdd" | "QLinearMul" => {
                 let f = if node.operator() == "QLinearAdd" { Binary::Add } else { Binary::Multiply };
@@ -188,9 +190,15 @@ impl Packer {
         if by.len() == 1 {
             return Ok(Value { shape: Vec::new(), ..by });
         }
+        if by.shape.len() == x.shape.len() && !by.shape.contains(&0) {
+            // A number for each block.
+            let blocks = x.shape.iter().zip(&by.shape).map(|(n, m)| (*n, n.div_ceil(*m).max(1)));
+            let kept: Vec<Vec<usize>> = blocks.map(|(n, each)| (0..n).map(|i| i / each).collect()).collect();
+            return Ok(self.picked(&by, &kept));
+        }
         let axis = axis_of(node, int(node, "axis", 1), x.shape.len())?;
         if by.shape.len() != 1 || by.len() != x.shape[axis] {
-            return Err(unsupported(node, "a quantisation in blocks"));
+            return Err(unsupported(node, "a quantisation of this form"));
         }
         let shape = (0..x.shape.len() - axis).map(|i| if i == 0 { by.len() } else { 1 }).collect();
         Ok(Value { shape, ..by })
@@ -351,6 +359,50 @@ impl Packer {
         let scale = self.zip(node, Binary::Divide, &scale, &to, Kind::F32)?;
         let scaled = self.zip(node, Binary::Multiply, &sums, &scale, Kind::F32)?;
         self.output(node, &scaled, 8)
+    }
+
+    /// `MatMulNBits`: weights (n, blocks, bytes) of a few bits, the lowest first, with a scale and a zero point for each block.
+    fn product_in_blocks(&mut self, node: &NodeProto) -> Result<Value> {
+        let size = |name: &str| usize::try_from(int(node, name, 0)).unwrap_or(0);
+        let (k, n, bits, block) = (size("K"), size("N"), int(node, "bits", 4) as usize, size("block_size"));
+        let lists = [1, 2].map(|i| self.known(node, i));
+        let [Ok(Some(bytes)), Ok(Some(scales))] = lists else {
+            return Err(unsupported(node, "a product with computed weights"));
+        };
+        let zeros = self.known(node, 3)?;
+        if self.opt(node, 4)?.is_some() || ![2, 4, 8].contains(&bits) || block == 0 || k == 0 || n == 0 {
+            return Err(unsupported(node, "a product in blocks of this form"));
+        }
+        self.check(node, &[n, k])?;
+        let (blocks, each) = (k.div_ceil(block), 8 / bits);
+        let bytes_of_block = block.div_ceil(each);
+        let bytes_of_zeros = blocks.div_ceil(each);
+        // Zero points stand in bits as weights do, or are numbers of their own.
+        let packed = self.ranges.contains_key(node.input.get(3).map_or("", |name| name.as_str()));
+        let zeros_of_row = if packed { bytes_of_zeros } else { blocks };
+        let fits = bytes.len() == n * blocks * bytes_of_block
+            && scales.len() == n * blocks
+            && zeros.as_ref().is_none_or(|zeros| zeros.len() == n * zeros_of_row);
+        if !fits {
+            return Err(Error::new(ErrorKind::WrongShape, "weights in blocks of another size").node(node.label()));
+        }
+        let part = |bytes: &[f32], i: usize| ((bytes[i / each] as u32 >> (i % each * bits)) & ((1 << bits) - 1)) as f32;
+        let mut weights = vec![0.0; k * n];
+        for j in 0..n {
+            for i in 0..k {
+                let (b, at) = (i / block, i % block);
+                let q = part(&bytes[(j * blocks + b) * bytes_of_block..], at);
+                let zero = match &zeros {
+                    None => (1u32 << (bits - 1)) as f32,
+                    Some(zeros) if packed => part(&zeros[j * zeros_of_row..], b),
+                    Some(zeros) => zeros[j * zeros_of_row + b],
+                };
+                weights[i * n + j] = (q - zero) * scales[j * blocks + b];
+            }
+        }
+        let x = self.input(node, 0)?;
+        let product = self.multiplied(node, &x, &Value::known(&[k, n], Kind::F32, weights))?;
+        self.plus(node, product, 5)
     }
 
     /// Distances of one row to known points.

@@ -208,7 +208,7 @@ impl Packer {
     }
 
     /// The elements of `x` at the places `kept` along each axis.
-    fn picked(&mut self, x: &Value, kept: &[Vec<usize>]) -> Value {
+    pub(super) fn picked(&mut self, x: &Value, kept: &[Vec<usize>]) -> Value {
         let mut places = vec![0];
         for (kept, dim) in kept.iter().zip(&x.shape) {
             places = places.iter().flat_map(|place| kept.iter().map(move |i| place * dim + i)).collect();

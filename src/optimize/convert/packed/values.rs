@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::program::{Program, Span};
 use crate::edge::{Binary, Kind, Unary, binary, unary};
-use crate::onnx::{DenseTensor, NodeProto, TensorData, TensorProto, data_type};
+use crate::onnx::{DenseTensor, ExternalData, NodeProto, TensorData, TensorProto, data_type};
 use crate::{Error, ErrorKind, Result};
 
 /// Numbers that are known, or where they will stand.
@@ -45,8 +45,7 @@ impl Value {
 /// What can't be packed of a node, and what can.
 #[cold]
 pub(super) fn unsupported(node: &NodeProto, what: &str) -> Error {
-    let text =
-        format!("{what} has no packed form; linear models, trees, perceptrons and steps on numeric rows have one");
+    let text = format!("{what} has no packed form; the manual's page on smaller models lists what has one");
     Error::new(ErrorKind::Unsupported, text).node(node.label())
 }
 
@@ -57,6 +56,7 @@ pub(super) struct Packer {
     pub(super) values: HashMap<String, Value>,
     /// The least and the greatest of the type of constants of 8 and 16 bits, by name.
     pub(super) ranges: HashMap<String, [f32; 2]>,
+    pub(super) external: Option<ExternalData>,
     pub(super) opset: i64,
     pub(super) max_elements: usize,
 }
@@ -86,6 +86,8 @@ impl Packer {
         let range = match tensor.data_type.unwrap_or_default() {
             data_type::INT8 => [-128.0, 127.0],
             data_type::UINT8 => [0.0, 255.0],
+            data_type::INT4 => [-8.0, 7.0],
+            data_type::UINT4 => [0.0, 15.0],
             data_type::INT16 => [-32768.0, 32767.0],
             data_type::UINT16 => [0.0, 65535.0],
             _ => return,
@@ -198,7 +200,11 @@ impl Packer {
 
     /// The numbers of a tensor of the file; texts become their codes.
     pub(super) fn tensor(&mut self, tensor: &TensorProto) -> Result<Value> {
-        let DenseTensor { dims, data } = tensor.to_dense(None, self.max_elements)?;
+        let DenseTensor { dims, data } = if tensor.is_packed() {
+            tensor.unpacked(self.max_elements)?
+        } else {
+            tensor.to_dense(self.external.as_ref(), self.max_elements)?
+        };
         // Slices say "to the end" with the largest and smallest of integers.
         let ends = [i64::MAX, -i64::MAX, i64::MIN, i32::MAX.into(), i32::MIN.into()];
         let exact = |x: i64| if ends.contains(&x) { Ok(x as f32) } else { whole(x) };
