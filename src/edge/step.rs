@@ -267,7 +267,7 @@ impl<'a> Recurrent<'a> {
         let Some(row) = cell.gates().checked_mul(hidden).filter(|row| *row > 0) else { return false };
         let steps = self.from.len / row;
         let expected = steps.checked_add(cell.work()).and_then(|n| n.checked_mul(hidden));
-        self.from.len % row == 0
+        self.from.len.is_multiple_of(row)
             && self.state.len == hidden
             && self.cell_state.len == if cell == Cell::Lstm { hidden } else { 0 }
             && expected == Some(self.to.len)

@@ -232,11 +232,26 @@ fn note_differences(row: &mut Row, lanes: &mut [Option<Box<dyn Lane + '_>>; LANE
         if i == report::ORT || answers[i].is_empty() || answers[report::ORT].is_empty() {
             continue;
         }
+        row.off[i] = off(&answers[i], &answers[report::ORT]);
         if let Some(difference) = difference(&answers[i], &answers[report::ORT]) {
             row.differs |= i == 0;
             row.notes.push(format!("{} answers otherwise than {}: {difference}", LANES[i], LANES[report::ORT]));
         }
     }
+}
+
+/// How far numbers are from those expected on average, as a share of the range of these.
+fn off(got: &[Answer], expected: &[Answer]) -> Option<f64> {
+    let numbers = |answers: &[Answer]| -> Vec<f64> {
+        let each =
+            answers.iter().filter_map(|a| if let Answer::Numbers(x) = a { Some(x.iter().copied()) } else { None });
+        each.flatten().collect()
+    };
+    let (got, expected) = (numbers(got), numbers(expected));
+    let ends = expected.iter().fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(*x), high.max(*x)));
+    let sum: f64 = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).sum();
+    (!got.is_empty() && got.len() == expected.len() && ends.1 > ends.0)
+        .then(|| sum / got.len() as f64 / (ends.1 - ends.0))
 }
 
 /// The median; of an even count, the mean of the middle two.
