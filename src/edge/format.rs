@@ -17,6 +17,9 @@ pub(crate) const LEAF: u16 = u16::MAX;
 /// rows that pass comes next.
 pub(crate) const NODE: usize = 12;
 
+/// The most comparisons that sorting one row may take: its numbers times those that are wanted.
+pub(crate) const MOST_COMPARED: usize = 1 << 24;
+
 /// FNV-1a of 32 bits.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))

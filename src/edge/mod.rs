@@ -51,7 +51,7 @@
 //! | 14 | matrices (batch, m, k) times (batch, k, n) | a, b, to; k, n |
 //! | 15 | convolution | from, to; channels and filters of a group, groups; for each of three axes: input, kernel, stride, dilation, padding in front, output; weights (filters, channels, axes); bias |
 //! | 16 | recurrence | cell, u8; from (steps, gates x hidden), state, cell state, to: (steps, hidden), then work; hidden; weights (gates x hidden, hidden); bias (hidden) of a gated unit that resets behind the product |
-//! | 17 | the places of the first k of each n numbers in order | 1 for descending, u8; from, to; n, k |
+//! | 17 | the places of the first k of each n numbers in order; n k is at most 2^24 | 1 for descending, u8; from, to; n, k |
 //! | 18 | k numbers each at computed places of the middle axis of (outer, n, k) | from, places, to; n, k |
 //! | 19 | rows of a table at computed places | from, to; n, k; table (n, k) |
 //! | 20 | probabilities of n classes from those of their pairs | from, to: (n), then n (n + 1) of work; n |
@@ -74,7 +74,8 @@ mod tests;
 pub(crate) use format::Kind;
 #[cfg(feature = "optimize")]
 pub(crate) use format::{
-    Aggregate, Binary, CHECKSUM, Cell, Code, HEADER, LEAF, MAGIC, Reduction, Test, Unary, VERSION, checksum,
+    Aggregate, Binary, CHECKSUM, Cell, Code, HEADER, LEAF, MAGIC, MOST_COMPARED, Reduction, Test, Unary, VERSION,
+    checksum,
 };
 #[cfg(feature = "std")]
 pub(crate) use packed::Parts;

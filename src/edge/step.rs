@@ -1,7 +1,7 @@
 //! The steps of a program, read in place.
 
 use super::Error;
-use super::format::{Aggregate, Binary, Cell, Code, LEAF, NODE, Reduction, Test, Unary};
+use super::format::{Aggregate, Binary, Cell, Code, LEAF, MOST_COMPARED, NODE, Reduction, Test, Unary};
 use super::read::{Cursor, index};
 
 /// Numbers of four bytes, little-endian.
@@ -228,7 +228,8 @@ impl<'a> Convolve<'a> {
         let whole = |each: usize, of: fn(&Axis) -> usize| {
             product([each, self.groups].into_iter().chain(self.axes.iter().map(of)))
         };
-        whole(self.channels, |axis| axis.input) == Some(self.from.len)
+        self.channels > 0
+            && whole(self.channels, |axis| axis.input) == Some(self.from.len)
             && whole(self.filters, |axis| axis.output) == Some(self.to.len)
             && (self.to.len == 0 || self.axes.iter().all(Axis::fits))
     }
@@ -487,7 +488,11 @@ impl<'a> Step<'a> {
             Self::OneHot { from, to, keys } => (one(from), to, from.len.checked_mul(keys.len()) == Some(to.len)),
             Self::Distances { from, to, .. } => (one(from), to, from.len > 0),
             Self::Order { from, to, len, k, .. } => {
-                let fits = len > 0 && k <= len && from.len % len == 0 && from.len / len * k == to.len;
+                let fits = len > 0
+                    && k <= len
+                    && len.checked_mul(k).is_some_and(|all| all <= MOST_COMPARED)
+                    && from.len % len == 0
+                    && from.len / len * k == to.len;
                 (one(from), to, fits)
             }
             Self::Pick { from, places, to, len, inner } => {

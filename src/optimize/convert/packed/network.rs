@@ -3,7 +3,7 @@
 use super::learned::{ints, text};
 use super::program::{Axis, Span};
 use super::values::{Data, Packer, Value, axis_of, common_shape, unsupported};
-use crate::edge::{Binary, Kind, Reduction, Unary};
+use crate::edge::{Binary, Kind, MOST_COMPARED, Reduction, Unary};
 use crate::onnx::NodeProto;
 use crate::onnx::node::{float, int};
 use crate::{Error, ErrorKind, Result};
@@ -410,6 +410,9 @@ impl Packer {
         let n = x.shape[axis];
         let k = usize::try_from(k).ok().filter(|k| *k <= n && *k > 0 && x.len() > 0);
         let k = k.ok_or_else(|| misfit(node, "more of the first than there are, or none"))?;
+        if n.saturating_mul(k) > MOST_COMPARED {
+            return Err(unsupported(node, "sorting so many numbers"));
+        }
         let rows = self.axis_last(&x, axis);
         let span = self.span(&rows);
         let places = self.program.order(span, n, k, int(node, "largest", 1) != 0);
