@@ -153,6 +153,20 @@ fn networks_answer_as_the_reference_does() {
     }
 }
 
+/// Single layers of networks: convolutions, pools, recurrences both ways, sorting, attention.
+#[test]
+fn layers_answer_as_the_reference_does() {
+    let mut wrong = Vec::new();
+    for path in common::models("layers") {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let model = Loader::new().load_bytes("small.mbp", packed(&path).unwrap()).unwrap();
+        let golden = common::golden(&path);
+        let got = answers(&*model, &path, &golden).unwrap();
+        wrong.extend(off(&name, &got, &with_prefix(&golden, "ort:")));
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
 /// Small graphs of every operator that the quantiser writes, where they answer rows by themselves.
 #[test]
 fn quantised_operators_answer_as_the_reference_does_where_they_pack() {
