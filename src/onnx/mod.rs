@@ -11,7 +11,7 @@ mod access;
 mod bytes;
 mod external;
 mod message;
-#[cfg(any(feature = "tract", feature = "ort"))]
+#[cfg(any(feature = "optimize", feature = "tract", feature = "ort"))]
 mod packed;
 mod sniff;
 mod tensor;

@@ -77,20 +77,106 @@ impl Draft {
         base: Vec<f32>,
         divisor: f64,
     ) -> Result<()> {
-        if !of.linear.is_empty() {
-            return refuse("the trees have linear models in their leaves");
-        }
         let (x, columns) = self.given(columns)?;
-        let trees = forest.roots.iter().map(|&root| tree(forest, root, &columns, divisor)).collect::<Result<_>>()?;
-        let mut node = builder::node(
-            "TreeEnsembleRegressor",
-            "ai.onnx.ml",
-            &[x],
-            &["margins"],
-            [builder::int("n_targets", forest.targets as i64), builder::string("post_transform", "NONE")],
-        );
-        Ensemble { trees, base }.write(&mut node);
+        if !of.linear.is_empty() {
+            return self.linear_leaves(of, forest, (x, &columns), &base, divisor);
+        }
+        let votes = |index: u32| {
+            let votes = forest.votes_of(index).iter();
+            votes.map(|v| (v.target, (v.weight.to_f64() / divisor) as f32)).collect()
+        };
+        let trees = forest.roots.iter().map(|&root| tree(forest, root, &columns, &votes)).collect::<Result<_>>()?;
+        self.ensemble(x, "margins", forest.targets, Ensemble { trees, base });
+        Ok(())
+    }
+
+    fn ensemble(&mut self, x: &str, y: &str, targets: usize, ensemble: Ensemble) {
+        let attributes = [builder::int("n_targets", targets as i64), builder::string("post_transform", "NONE")];
+        let mut node = builder::node("TreeEnsembleRegressor", "ai.onnx.ml", &[x], &[y], attributes);
+        ensemble.write(&mut node);
         self.nodes.push(node);
+    }
+
+    /// Margins of trees with linear models in their leaves: the trees tell the number of each leaf, tables its coefficients.
+    fn linear_leaves<T, U, W: Number>(
+        &mut self,
+        of: &Trees<T, U>,
+        forest: &Forest<f32, W>,
+        (x, columns): (&str, &[Column]),
+        base: &[f32],
+        divisor: f64,
+    ) -> Result<()> {
+        let count = forest.roots.len();
+        let width = columns.iter().map(|c| c.feature as usize + 1).max().unwrap_or(1);
+        // The numbers of leaves, and for each of them coefficients, which of these there are, the constant, and what stands in
+        // for a missing number.
+        let mut numbers: HashMap<u32, usize> = HashMap::new();
+        let (mut coefficients, mut used) = (Vec::<f32>::new(), Vec::<bool>::new());
+        let (mut constants, mut weights) = (Vec::<f32>::new(), Vec::<f32>::new());
+        let (mut trees, mut of_target) = (Vec::new(), vec![0.0f32; count * forest.targets]);
+        for (t, &root) in forest.roots.iter().enumerate() {
+            let mut todo = vec![root];
+            while let Some(index) = todo.pop() {
+                match &forest.nodes[index as usize] {
+                    From::Branch(b) => todo.extend([b.yes, b.no]),
+                    From::Leaf { .. } => {
+                        let vote = forest.votes_of(index).first();
+                        let (target, weight) = vote.map_or((0, 0.0), |v| (v.target, v.weight.to_f64() / divisor));
+                        of_target[t * forest.targets + target as usize] = 1.0;
+                        numbers.insert(index, weights.len());
+                        weights.push(weight as f32);
+                        let from = coefficients.len();
+                        coefficients.resize(from + width, 0.0);
+                        used.resize(from + width, false);
+                        let linear = of.linear[index as usize].as_ref();
+                        constants.push(linear.map_or(weight, |linear| linear.constant / divisor) as f32);
+                        for (column, coefficient) in linear.iter().flat_map(|linear| &linear.terms) {
+                            let at = from + columns[*column as usize].feature as usize;
+                            coefficients[at] += (coefficient / divisor) as f32;
+                            used[at] = true;
+                        }
+                    }
+                }
+            }
+            // What is not exact in f32 can't be looked up.
+            if weights.len() > 1 << 24 {
+                return refuse("the trees have more than 2^24 leaves");
+            }
+            let number = |index: u32| vec![(t as u32, numbers.get(&index).copied().unwrap_or(0) as f32)];
+            trees.push(tree(forest, root, columns, &number)?);
+        }
+        let leaves = weights.len();
+        self.ensemble(x, "leaf numbers", count, Ensemble { trees, base: Vec::new() });
+        self.cast("leaf numbers", data_type::INT64, "leaves");
+        self.constant(builder::f32_tensor("coefficients", &[leaves, width], coefficients)?);
+        self.constant(builder::dense_tensor("used", &[leaves, width], used)?);
+        self.constant(builder::f32_tensor("constants", &[leaves], constants)?);
+        self.constant(builder::f32_tensor("weights", &[leaves], weights)?);
+        for (table, own) in [
+            ("coefficients", "own coefficients"),
+            ("used", "own used"),
+            ("constants", "own constants"),
+            ("weights", "own weights"),
+        ] {
+            self.nodes.push(builder::node("Gather", "", &[table, "leaves"], &[own], [builder::int("axis", 0)]));
+        }
+        self.constant(builder::dense_tensor("features", &[width], (0..width as i64).collect::<Vec<_>>())?);
+        self.constant(builder::dense_tensor("tree axis", &[1], vec![1i64])?);
+        self.constant(builder::dense_tensor("feature axis", &[1], vec![2i64])?);
+        self.constant(builder::f32_tensor("zero", &[], vec![0.0])?);
+        self.nodes.push(builder::node("Gather", "", &[x, "features"], &["numbers"], [builder::int("axis", 1)]));
+        self.node("Unsqueeze", &["numbers", "tree axis"], "rows");
+        self.node("Mul", &["rows", "own coefficients"], "terms");
+        self.node("Where", &["own used", "terms", "zero"], "own terms");
+        let keep = [builder::int("keepdims", 0)];
+        self.nodes.push(builder::node("ReduceSum", "", &["own terms", "feature axis"], &["sums"], keep));
+        self.node("Add", &["sums", "own constants"], "answers");
+        self.node("IsNaN", &["answers"], "incomplete");
+        self.node("Where", &["incomplete", "own weights", "answers"], "of trees");
+        self.constant(builder::f32_tensor("targets of trees", &[count, forest.targets], of_target)?);
+        self.constant(builder::f32_tensor("base", &[base.len()], base.to_vec())?);
+        self.node("MatMul", &["of trees", "targets of trees"], "of targets");
+        self.node("Add", &["of targets", "base"], "margins");
         Ok(())
     }
 
@@ -320,8 +406,13 @@ impl Making {
     }
 }
 
-/// A tree of the forest, its root first.
-fn tree<W: Number>(forest: &Forest<f32, W>, root: u32, columns: &[Column], divisor: f64) -> Result<Tree> {
+/// A tree of the forest, its root first, with the votes that `votes` tells of its leaves.
+fn tree<W: Number>(
+    forest: &Forest<f32, W>,
+    root: u32,
+    columns: &[Column],
+    votes: &dyn Fn(u32) -> Vec<(u32, f32)>,
+) -> Result<Tree> {
     let mut making = Making { order: vec![Made::Of(root)], places: HashMap::from([(root, 0u32)]) };
     let mut made = Tree::default();
     while let Some(next) = making.order.get(made.nodes.len()) {
@@ -334,10 +425,7 @@ fn tree<W: Number>(forest: &Forest<f32, W>, root: u32, columns: &[Column], divis
             Made::Of(index) => *index,
         };
         let node = match &forest.nodes[index as usize] {
-            From::Leaf { votes } => {
-                let votes = &forest.votes[votes.0 as usize..votes.1 as usize];
-                Node::Leaf(votes.iter().map(|v| (v.target, (v.weight.to_f64() / divisor) as f32)).collect())
-            }
+            From::Leaf { .. } => Node::Leaf(votes(index)),
             From::Branch(b) => {
                 let column = columns.get(b.feature as usize).copied().unwrap_or(Column::plain(b.feature));
                 let feature = column.feature;

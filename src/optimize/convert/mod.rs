@@ -72,8 +72,7 @@ impl FromStr for Activation {
 /// safetensors file.
 ///
 /// A booster's ONNX file has the inputs and outputs that the model has when its own file is loaded, with categories as their
-/// codes; sums are made in f32. What ONNX can't say, CatBoost's statistics of categories and LightGBM's linear leaves, is
-/// refused.
+/// codes; sums are made in f32. What ONNX can't say, CatBoost's categories as texts and statistics of them, is refused.
 ///
 /// ```no_run
 /// use modelberth::optimize::{Convert, Data};

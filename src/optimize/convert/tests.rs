@@ -14,6 +14,37 @@ fn formats_without_a_form_in_onnx_are_refused() {
     }
 }
 
+/// Categories, a linear leaf, numbers next to zero that count as missing: the ONNX file and the packed form answer as the file
+/// itself, NaN and all.
+#[test]
+fn all_that_lightgbm_writes_becomes_onnx() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/backend/native/boosters/lightgbm/small.txt");
+    let loader = crate::Loader::new();
+    let native = loader.load(&path).unwrap();
+    let n = native.signature().inputs()[0].features().len();
+    assert_eq!(n, 3);
+    let values = [f32::NAN, 0.0, 1e-36, -0.5, 0.5, 1.0, 2.0, 3.0, -1.5, 7.0, 40.0];
+    let m = values.len().pow(n as u32);
+    let at = |row: usize, column: usize| values[row / values.len().pow(column as u32) % values.len()];
+    let x: Vec<f32> = (0..m).flat_map(|row| (0..n).map(move |column| at(row, column))).collect();
+    let x = crate::Tensor::from_vec(&[m, n], x).unwrap();
+    let asked = |model: &dyn crate::Model| {
+        let rows = crate::Tensors::one("x", x.cast(model.signature().inputs()[0].dtype()).unwrap());
+        let answers = model.predict_batch(&rows).unwrap();
+        let probabilities = answers.tensor("probabilities").unwrap().cast(crate::DType::F64).unwrap();
+        probabilities.as_slice::<f64>().unwrap().to_vec()
+    };
+    let expected = asked(&*native);
+    for done in [Convert::new().run(&path).unwrap(), Convert::new().packed().run(&path).unwrap()] {
+        let got = asked(&*done.load(&loader).unwrap());
+        assert_eq!(got.len(), expected.len());
+        for (row, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let near = (got - expected).abs() <= 1e-5 * expected.abs() + 1e-6;
+            assert!(near, "row {row}: {got} is not {expected}");
+        }
+    }
+}
+
 #[cfg(feature = "candle")]
 #[test]
 fn a_perceptron_in_safetensors_answers_as_its_formula() {

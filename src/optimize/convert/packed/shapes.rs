@@ -25,6 +25,7 @@ impl Packer {
             "Slice" => self.sliced(node)?,
             "Gather" => self.gathered(node)?,
             "GatherElements" => self.elements(node)?,
+            "Compress" => self.compressed(node)?,
             "Transpose" => self.transposed(node)?,
             "Tile" => self.tiled(node)?,
             "Pad" => self.padded(node)?,
@@ -275,6 +276,20 @@ impl Packer {
         let (from, at) = (self.span(&rows), self.span(&places));
         let span = self.program.pick(from, at, x.shape[axis], 1);
         Ok(self.axis_back(&Value::slot(&places.shape, x.kind, span), axis))
+    }
+
+    /// `Compress`: the places where a known condition holds.
+    fn compressed(&mut self, node: &NodeProto) -> Result<Value> {
+        let (mut x, condition) = (self.input(node, 0)?, self.known(node, 1)?.unwrap_or_default());
+        let axis = match node.find_attribute("axis").and_then(|a| a.i) {
+            Some(axis) => axis_of(node, axis, x.shape.len())?,
+            None => {
+                x.shape = vec![x.len()];
+                0
+            }
+        };
+        let places: Vec<f32> = (0..condition.len()).filter(|i| condition[*i] != 0.0).map(|i| i as f32).collect();
+        self.taken(node, &x, &Value::known(&[places.len()], Kind::I64, places), axis)
     }
 
     fn transposed(&mut self, node: &NodeProto) -> Result<Value> {
