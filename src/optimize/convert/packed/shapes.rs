@@ -26,6 +26,13 @@ impl Packer {
             "Gather" => self.gathered(node)?,
             "GatherElements" => self.elements(node)?,
             "Compress" => self.compressed(node)?,
+            "NonZero" => {
+                let (shape, items) = (self.input(node, 0)?.shape, self.known(node, 0)?.unwrap_or_default());
+                let found: Vec<usize> = (0..items.len()).filter(|i| items[*i] != 0.0).collect();
+                let along = |axis: usize| -> (usize, usize) { (shape[axis + 1..].iter().product(), shape[axis]) };
+                let places = (0..shape.len()).map(along).flat_map(|(step, n)| found.iter().map(move |i| i / step % n));
+                Value::known(&[shape.len(), found.len()], Kind::I64, places.map(|place| place as f32).collect())
+            }
             "Transpose" => self.transposed(node)?,
             "Tile" => self.tiled(node)?,
             "Pad" => self.padded(node)?,
