@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use modelberth::edge::Packed;
 
 /// No more floats are taken for one model.
-const MOST_FLOATS: usize = 1 << 12;
+const MOST_FLOATS: usize = 1 << 11;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut bytes = bytes.to_vec();
