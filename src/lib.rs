@@ -27,6 +27,8 @@ mod check;
 mod compose;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(any(feature = "edge", feature = "native"))]
+mod coupling;
 mod describe;
 #[cfg(feature = "edge")]
 pub mod edge;

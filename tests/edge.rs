@@ -14,7 +14,7 @@ use modelberth::conformance::{Check, Options, assert_conforms};
 use modelberth::edge::Packed;
 use modelberth::optimize::Convert;
 use modelberth::table::{TableReader, read_npz};
-use modelberth::{ErrorKind, Loader, Model, Result, Tensors};
+use modelberth::{ErrorKind, Loader, Model, Result, Tensor, Tensors};
 
 /// How many tolerances the packed form, all f32 and summed one by one, may be off.
 const WITHIN: f64 = 2.0;
@@ -153,7 +153,7 @@ fn networks_answer_as_the_reference_does() {
     }
 }
 
-/// Single layers of networks: convolutions, pools, recurrences both ways, sorting, attention.
+/// Single layers: convolutions, pools, recurrences both ways, sorting, attention, trees that ask for sets.
 #[test]
 fn layers_answer_as_the_reference_does() {
     let mut wrong = Vec::new();
@@ -212,6 +212,42 @@ fn boosters_own_files_are_packed() {
         let expected = answers(&*modelberth::load(&path).unwrap(), &path, &golden).unwrap();
         assert_eq!(off(file, &got, &expected), [""; 0]);
     }
+}
+
+/// CatBoost's models of every loss that read no categories, as ONNX and packed, against the file itself.
+#[test]
+fn catboosts_losses_become_onnx() {
+    let mut archive = zip::ZipArchive::new(fs::File::open(data("boosters/catboost.zip")).unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    archive.extract(folder.path()).unwrap();
+    let (mut count, mut wrong) = (0, Vec::new());
+    let mut paths: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|e| e == "json")) {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let converted = match Convert::new().run(path) {
+            Ok(done) => done.load(&Loader::new()).unwrap(),
+            Err(e) => {
+                println!("{name}: {e}");
+                assert_eq!(e.kind(), ErrorKind::Unsupported, "{name}: {e}");
+                continue;
+            }
+        };
+        count += 1;
+        // Numbers that are too large for f32 become infinite for all.
+        let golden = common::golden(path);
+        let x = golden.tensor("in:x").unwrap();
+        let narrow = common::numbers(x).unwrap().into_iter().map(|x| x as f32).collect::<Vec<f32>>();
+        let golden = Tensors::one("in:x", Tensor::from_vec(x.shape(), narrow).unwrap());
+        let expected = answers(&*modelberth::load(path).unwrap(), path, &golden).unwrap();
+        let small = Loader::new().load_bytes("small.mbp", packed(path).unwrap()).unwrap();
+        for model in [converted, small] {
+            wrong.extend(off(&name, &answers(&*model, path, &golden).unwrap(), &expected));
+        }
+    }
+    println!("{count} became ONNX");
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(count >= 46, "only {count} models became ONNX");
 }
 
 #[test]

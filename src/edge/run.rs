@@ -5,6 +5,7 @@ use super::format::{Aggregate, Binary, Reduction, Test, Unary};
 use super::layers;
 use super::read::{floats, index};
 use super::step::{Node, Span, Step, Trees};
+use crate::coupling::couple;
 
 /// What a unary function gives.
 pub(crate) fn unary(f: Unary, x: f32) -> f32 {
@@ -287,7 +288,14 @@ impl Step<'_> {
             }
             Self::Couple { from, to, n } => {
                 let (from, to) = pair(scratch, from, to)?;
-                couple(from, to, n)?;
+                let (p, work) = to.split_at_mut_checked(n)?;
+                // The probability that i wins against j.
+                let pair = |i: usize, j: usize| {
+                    let (low, high) = (i.min(j), i.max(j));
+                    let p = from.get(low * n + high - (low + 1) * (low + 2) / 2).copied()?;
+                    Some(if i < j { p } else { 1.0 - p })
+                };
+                couple(pair, p, work)?;
             }
             Self::Trees(trees) => {
                 let (from, to) = pair(scratch, trees.from, trees.to)?;
@@ -318,51 +326,6 @@ fn order(xs: &[f32], places: &mut [f32], descending: bool) {
         *place = next.map_or(f32::NAN, |(_, i)| i as f32);
         last = next;
     }
-}
-
-/// Probabilities of `n` classes from those of pairs: T.-F. Wu, C.-J. Lin and R. C. Weng, Probability estimates for
-/// multi-class classification by pairwise coupling, JMLR 5 (2004), the second method, iterated as LIBSVM does.
-fn couple(pairs: &[f32], to: &mut [f32], n: usize) -> Option<()> {
-    const ROUNDS: usize = 100;
-    // The probability that i wins against j.
-    let pair = |i: usize, j: usize| {
-        let (low, high) = (i.min(j), i.max(j));
-        let p = pairs.get(low * n + high - (low + 1) * (low + 2) / 2).copied()?;
-        Some(if i < j { p } else { 1.0 - p })
-    };
-    let (p, work) = to.split_at_mut_checked(n)?;
-    let (q, qp) = work.split_at_mut_checked(n * n)?;
-    p.fill(1.0 / n as f32);
-    q.fill(0.0);
-    for i in 0..n {
-        for j in (0..n).filter(|j| *j != i) {
-            *q.get_mut(i * n + i)? += pair(j, i)? * pair(j, i)?;
-            *q.get_mut(i * n + j)? = -pair(j, i)? * pair(i, j)?;
-        }
-    }
-    for _ in 0..ROUNDS {
-        let mut pqp = 0.0;
-        for ((q, qp), p_i) in q.chunks_exact(n).zip(&mut *qp).zip(&*p) {
-            *qp = q.iter().zip(&*p).fold(0.0, |sum, (q, p)| sum + q * p);
-            pqp += p_i * *qp;
-        }
-        let error = qp.iter().fold(0.0f32, |most, v| most.max(libm::fabsf(v - pqp)));
-        if error < 0.005 / n as f32 {
-            break;
-        }
-        for (i, q) in q.chunks_exact(n).enumerate() {
-            let (own, qp_i) = (*q.get(i)?, *qp.get(i)?);
-            let step = (pqp - qp_i) / own;
-            *p.get_mut(i)? += step;
-            let shrink = 1.0 + step;
-            pqp = (pqp + step * (step * own + 2.0 * qp_i)) / shrink / shrink;
-            for ((qp, p), q) in qp.iter_mut().zip(&mut *p).zip(q) {
-                *qp = (*qp + step * q) / shrink;
-                *p /= shrink;
-            }
-        }
-    }
-    Some(())
 }
 
 impl Trees<'_> {

@@ -19,6 +19,7 @@ const MR: usize = 4;
 const BLOCK: usize = 1 << 16;
 /// With so many panels more rows are taken at once.
 const MANY_PANELS: usize = 96;
+
 /// A matrix (k, n) laid out for multiplying many rows by it: panels of [`NR`] columns, row by row, zero-padded. A matrix
 /// of one column is laid out as a vector, [`NR`] elements in a lane each.
 ///

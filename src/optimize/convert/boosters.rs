@@ -86,7 +86,19 @@ impl Draft {
             votes.map(|v| (v.target, (v.weight.to_f64() / divisor) as f32)).collect()
         };
         let trees = forest.roots.iter().map(|&root| tree(forest, root, &columns, &votes)).collect::<Result<_>>()?;
-        self.ensemble(x, "margins", forest.targets, Ensemble { trees, base });
+        if forest.targets == 1 {
+            self.ensemble(x, "margins", 1, Ensemble { trees, base });
+            return Ok(());
+        }
+        // Of several targets the operator gives one without votes no base value.
+        self.ensemble(x, "of targets", forest.targets, Ensemble { trees, base: Vec::new() });
+        self.based(&base)
+    }
+
+    /// The margins of sums for each target.
+    fn based(&mut self, base: &[f32]) -> Result<()> {
+        self.constant(builder::f32_tensor("base", &[base.len()], base.to_vec())?);
+        self.node("Add", &["of targets", "base"], "margins");
         Ok(())
     }
 
@@ -174,10 +186,8 @@ impl Draft {
         self.node("IsNaN", &["answers"], "incomplete");
         self.node("Where", &["incomplete", "own weights", "answers"], "of trees");
         self.constant(builder::f32_tensor("targets of trees", &[count, forest.targets], of_target)?);
-        self.constant(builder::f32_tensor("base", &[base.len()], base.to_vec())?);
         self.node("MatMul", &["of trees", "targets of trees"], "of targets");
-        self.node("Add", &["of targets", "base"], "margins");
-        Ok(())
+        self.based(base)
     }
 
     /// What trees compare, and its columns: the input, or, where numbers next to zero are missing in a column, a copy in which
@@ -259,13 +269,7 @@ impl Draft {
                 self.node("Sub", &["one", linked], "first");
                 let axis = [builder::int("axis", 1)];
                 self.nodes.push(builder::node("Concat", "", &["first", linked], &["probabilities"], axis));
-                let (of, above) = match cut {
-                    Cut::Probability(p) => (linked, *p),
-                    Cut::Margin(m) => (margins, *m),
-                };
-                self.constant(builder::f32_tensor("cut", &[], vec![above as f32])?);
-                self.node("Greater", &[of, "cut"], "second");
-                self.cast("second", data_type::INT64, "classes");
+                self.beyond(*cut, linked, "classes")?;
                 self.flat("classes", "class")?;
                 self.labels(labels)?;
             }
@@ -278,13 +282,7 @@ impl Draft {
             }
             Task::Multilabel { labels, cut } => {
                 self.node("Identity", &[linked], "probabilities");
-                let (of, above) = match cut {
-                    Cut::Probability(p) => (linked, *p),
-                    Cut::Margin(m) => (margins, *m),
-                };
-                self.constant(builder::f32_tensor("cut", &[], vec![above as f32])?);
-                self.node("Greater", &[of, "cut"], "above");
-                self.cast("above", data_type::INT64, "label");
+                self.beyond(*cut, linked, "label")?;
                 let dims = [Dim::Symbolic("m"), Dim::Fixed(labels.len() as i64)];
                 self.outputs.push(builder::value_info("label", data_type::INT64, &dims));
                 self.outputs.push(builder::value_info("probabilities", data_type::FLOAT, &dims));
@@ -305,6 +303,18 @@ impl Draft {
             });
         }
         Ok(model)
+    }
+
+    /// `y`, 1 where margins or what the link makes of them lie above the cut, else 0.
+    fn beyond(&mut self, cut: Cut, linked: &str, y: &str) -> Result<()> {
+        let (of, above) = match cut {
+            Cut::Probability(p) => (linked, p),
+            Cut::Margin(m) => ("margins", m),
+        };
+        self.constant(builder::f32_tensor("cut", &[], vec![above as f32])?);
+        self.node("Greater", &[of, "cut"], "beyond");
+        self.cast("beyond", data_type::INT64, y);
+        Ok(())
     }
 
     fn cast(&mut self, x: &str, to: i32, y: &str) {

@@ -1,4 +1,4 @@
-"""Small networks of single layers with ONNX Runtime's answers: `make_layers.py`, with numpy, onnx and onnxruntime.
+"""Small graphs of single layers with ONNX Runtime's answers: `make_layers.py`, with numpy, onnx and onnxruntime.
 
 NAME.onnx takes x (n, k) and gives y; NAME.npz holds `in:x` and `ort:y` of seven rows.
 """
@@ -22,7 +22,7 @@ def ints(*values):
     return np.array(values, dtype="i8")
 
 
-def save(name, k, out, constants, *nodes):
+def save(name, k, out, constants, *nodes, x=None):
     graph = helper.make_graph(
         [helper.make_node(operator, ins.split(), outs.split(), **attributes) for operator, ins, outs, attributes in nodes],
         name,
@@ -30,10 +30,10 @@ def save(name, k, out, constants, *nodes):
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", out])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 5)], ir_version=10)
     onnx.checker.check_model(model)
     onnx.save(model, here / f"{name}.onnx")
-    x = floats(7, k)
+    x = floats(7, k) if x is None else x
     session = onnxruntime.InferenceSession(here / f"{name}.onnx", providers=["CPUExecutionProvider"])
     np.savez(here / f"{name}.npz", **{"in:x": x, "ort:y": session.run(None, {"x": x})[0]})
 
@@ -106,4 +106,42 @@ save(
     ("MatMul", "d a", "e", {}),
     ("LayerNormalization", "e g", "n", {}),
     ("Reshape", "n q", "y", {}),
+)
+# Two trees: tests for sets, and for numbers.
+rows = floats(64, 3)
+rows[:, 1] = random.integers(0, 9, 64)
+
+
+def numbers(*values):
+    return numpy_helper.from_array(np.array(values, dtype="f4"))
+
+
+save(
+    "trees",
+    3,
+    2,
+    {},
+    (
+        "TreeEnsemble",
+        "x",
+        "y",
+        {
+            "domain": "ai.onnx.ml",
+            "n_targets": 2,
+            "aggregate_function": 1,
+            "post_transform": 0,
+            "tree_roots": [0, 4],
+            "nodes_featureids": [0, 1, 1, 2, 0],
+            "nodes_modes": numpy_helper.from_array(np.array([0, 6, 6, 3, 1], dtype="u1")),
+            "nodes_splits": numbers(0.1, 0, 0, -0.25, -0.3),
+            "nodes_truenodeids": [1, 0, 2, 3, 5],
+            "nodes_trueleafs": [0, 1, 1, 1, 1],
+            "nodes_falsenodeids": [2, 1, 3, 4, 6],
+            "nodes_falseleafs": [0, 1, 0, 1, 1],
+            "membership_values": numbers(1, 2, 5, np.nan, 2, 7, np.nan),
+            "leaf_targetids": [0, 1, 0, 1, 0, 1, 0],
+            "leaf_weights": numbers(0.5, -1.25, 2.0, 0.75, 1.5, 0.1, -0.2),
+        },
+    ),
+    x=rows,
 )

@@ -29,7 +29,7 @@ pub(crate) use booster::{
 };
 pub(crate) use columns::{Column, Missing, Stage};
 #[cfg(feature = "optimize")]
-pub(crate) use narrow::narrowed;
+pub(crate) use narrow::{at_most, narrowed, same};
 pub(crate) use rows::Rows;
 
 use crate::load::Source;

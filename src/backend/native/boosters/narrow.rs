@@ -27,13 +27,13 @@ pub(crate) fn narrowed<W: Number>(forest: &Forest<f64, W>) -> Forest<f32, W> {
 }
 
 /// The largest f32 that is not above `x`.
-fn at_most(x: f64) -> f32 {
+pub(crate) fn at_most(x: f64) -> f32 {
     let near = x as f32;
     if f64::from(near) > x { near.next_down() } else { near }
 }
 
 /// The f32 that equals `x`; NaN, which nothing equals, where none does.
-fn same(x: f64) -> f32 {
+pub(crate) fn same(x: f64) -> f32 {
     let near = x as f32;
     if f64::from(near) == x { near } else { f32::NAN }
 }

@@ -24,6 +24,9 @@ pub(crate) mod trial;
 mod vision;
 mod wide;
 
+#[cfg(feature = "optimize")]
+pub(crate) use conv::{Border, stand};
+
 use super::node::Node;
 use super::op::Op;
 use crate::{Error, ErrorKind, Result};

@@ -3,6 +3,7 @@
 use super::learned::{ints, text};
 use super::program::{Axis, Span};
 use super::values::{Data, Packer, Value, axis_of, common_shape, unsupported};
+use crate::backend::native::{Border, stand};
 use crate::edge::{Binary, Kind, MOST_COMPARED, Reduction, Unary};
 use crate::onnx::NodeProto;
 use crate::onnx::node::{float, int};
@@ -45,26 +46,16 @@ impl Walk {
             if k == 0 || n == 0 || reach > 1 << 31 {
                 return Err(misfit(node, "a kernel of nothing, or over nothing"));
             }
-            let (before, output) = match auto.as_str() {
-                "NOTSET" | "VALID" => {
-                    let (before, behind) = if auto == "VALID" { (0, 0) } else { (pads[i], pads[rank + i]) };
-                    let room = (n + before + behind)
-                        .checked_sub(reach)
-                        .ok_or_else(|| misfit(node, "a kernel that is larger than what it walks over"))?;
-                    let mut output = room / stride + 1;
-                    // A last window that the floor leaves out, unless it begins behind the input.
-                    if ceil && !room.is_multiple_of(stride) && output * stride < n + before {
-                        output += 1;
-                    }
-                    (before, output)
-                }
-                "SAME_UPPER" | "SAME_LOWER" => {
-                    let output = n.div_ceil(stride);
-                    let all = ((output - 1) * stride + reach).saturating_sub(n);
-                    (if auto == "SAME_UPPER" { all / 2 } else { all.div_ceil(2) }, output)
-                }
+            let border = match auto.as_str() {
+                "NOTSET" | "" => Border::Given(pads[i], pads[rank + i]),
+                "VALID" => Border::Given(0, 0),
+                "SAME_UPPER" => Border::Same { upper: true },
+                "SAME_LOWER" => Border::Same { upper: false },
                 _ => return Err(unsupported(node, "this `auto_pad`")),
             };
+            let found = stand(n, reach, stride, border, ceil)
+                .map_err(|_| misfit(node, "a kernel that is larger than what it walks over"))?;
+            let (before, output) = (found.before, found.windows);
             axes.push([n, k, stride, dilation, before, output]);
         }
         Ok(Self { axes })

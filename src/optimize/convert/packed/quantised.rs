@@ -7,9 +7,6 @@ use crate::onnx::NodeProto;
 use crate::onnx::node::{float, int};
 use crate::{Error, ErrorKind, Result};
 
-/// Where a quantised value of a node stands: the number itself, its scale and its zero point.
-type Place = [usize; 3];
-
 impl Packer {
     /// Packs a node that quantises or works on what is quantised, unless it is of another kind.
     pub(super) fn quantised(&mut self, node: &NodeProto) -> Result<Option<()>> {
@@ -90,7 +87,7 @@ impl Packer {
                 };
                 let opset = self.opset;
                 self.opset = int(node, "opset", opset);
-                let plain = self.stands_for(node, plain, &[("x", x)]);
+                let plain = self.stands_for(node, plain, x);
                 self.opset = opset;
                 let plain = plain?;
                 self.requantised(node, &plain, 3, 4)?
@@ -139,7 +136,7 @@ impl Packer {
             "Gelu" | "BiasGelu" => {
                 let x = self.input(node, 0)?;
                 let x = self.plus(node, x, 1)?;
-                self.stands_for(node, "Gelu", &[("x", x)])?
+                self.stands_for(node, "Gelu", x)?
             }
             "SkipLayerNormalization" => {
                 let x = self.input(node, 0)?;
@@ -161,20 +158,20 @@ impl Packer {
         Ok(())
     }
 
-    /// What the operator of ONNX itself gives for the attributes of `node` and other inputs.
-    fn stands_for(&mut self, node: &NodeProto, operator: &str, inputs: &[(&str, Value)]) -> Result<Value> {
-        let mut plain = node.clone();
-        plain.op_type = Some(operator.into());
-        plain.domain = None;
+    /// What the operator of ONNX itself gives for the attributes of `node` and one input.
+    fn stands_for(&mut self, node: &NodeProto, operator: &str, x: Value) -> Result<Value> {
         // No name of a graph has a zero in it.
-        let name = |name: &str| format!("{name}\0{operator}");
-        plain.input = inputs.iter().map(|(of, _)| name(of).as_str().into()).collect();
-        plain.output = [name("y").as_str().into()].into_iter().collect();
-        for (of, value) in inputs {
-            self.values.insert(name(of), value.clone());
-        }
+        let [from, to] = ["x", "y"].map(|name| format!("{name}\0{operator}"));
+        let plain = NodeProto {
+            op_type: Some(operator.into()),
+            domain: None,
+            input: [from.as_str().into()].into_iter().collect(),
+            output: [to.as_str().into()].into_iter().collect(),
+            ..node.clone()
+        };
+        self.values.insert(from, x);
         self.standard(&plain)?;
-        self.input(&NodeProto { input: plain.output.clone(), ..plain }, 0)
+        self.values.remove(&to).ok_or_else(|| unsupported(node, "an operator that gives nothing"))
     }
 
     /// `value` plus input `i`, where it is there.
@@ -227,7 +224,8 @@ impl Packer {
         self.centred(node, x, Some(Value { shape, ..zero }))
     }
 
-    fn dequantised(&mut self, node: &NodeProto, [x, scale, zero]: Place) -> Result<Value> {
+    /// The number whose quantised form, scale and zero point stand in three inputs.
+    fn dequantised(&mut self, node: &NodeProto, [x, scale, zero]: [usize; 3]) -> Result<Value> {
         let (x, scale, zero) = (self.input(node, x)?, self.input(node, scale)?, self.opt(node, zero)?);
         if scale.len() != 1 {
             return Err(unsupported(node, "a scale for each channel"));

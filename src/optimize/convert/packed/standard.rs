@@ -212,12 +212,8 @@ impl Packer {
             return Ok(Value::known(&shape, kind, each.map(|(c, (a, b))| if *c != 0.0 { *a } else { *b }).collect()));
         }
         let [condition, a, b] = parts.map(|value| self.span(&value));
-        let span = self.program.select(condition, a, b);
-        if span.len == len {
-            return Ok(Value::slot(&shape, kind, span));
-        }
-        // None of the three alone has all elements.
-        Err(unsupported(node, "a choice whose parts are all spread"))
+        // One of the three has all elements: that of which the first long axis comes.
+        Ok(Value::slot(&shape, kind, self.program.select(condition, a, b)))
     }
 
     fn clipped(&mut self, node: &NodeProto) -> Result<Value> {

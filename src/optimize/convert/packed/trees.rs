@@ -6,6 +6,7 @@ use super::dag::{Dag, Node, Voted};
 use super::learned::{Post, floats, ints, text, texts};
 use super::program::{Span, Trees};
 use super::values::{Packer, Value, unsupported};
+use crate::backend::native::boosters::{at_most, same};
 use crate::edge::{Aggregate, Binary, Kind, LEAF, Reduction, Test, Unary};
 use crate::onnx::node::int;
 use crate::onnx::{NodeProto, TensorData};
@@ -47,14 +48,10 @@ fn numbers(node: &NodeProto, name: &str, tensor: &str, limit: usize) -> Result<V
 
 /// A branch, with its threshold rounded to the side on which no f32 is passed.
 fn branch(test: Test, feature: u16, threshold: f64, nan: bool, yes: usize, no: usize) -> Node {
-    let near = threshold as f32;
-    let exact = f64::from(near);
     let threshold = match test {
-        Test::LessOrEqual | Test::Greater if exact > threshold => near.next_down(),
-        Test::Less | Test::GreaterOrEqual if exact < threshold => near.next_up(),
-        // What is no f32 equals none.
-        Test::Equal | Test::NotEqual if exact != threshold => f32::NAN,
-        _ => near,
+        Test::LessOrEqual | Test::Greater => at_most(threshold),
+        Test::Less | Test::GreaterOrEqual => -at_most(-threshold),
+        Test::Equal | Test::NotEqual => same(threshold),
     };
     // NaN differs from everything.
     Node::Branch { test, feature, threshold, nan: nan || test == Test::NotEqual, yes, no }
@@ -215,11 +212,15 @@ impl Packer {
             _ => return Err(unsupported(node, "this aggregate function")),
         };
         let read = read(node, "target", n, x.rows().1, self.max_elements)?;
-        if !read.base.is_empty() && n > 1 && read.voted.iter().any(|v| *v != Voted::Always) {
-            return Err(unsupported(node, "base values of targets for which not every row has votes"));
+        if !read.base.is_empty() && n > 1 && read.voted.contains(&Voted::Sometimes) {
+            return Err(unsupported(node, "base values of targets for which only some rows have votes"));
         }
         let mut base = read.base;
         base.resize(n, 0.0);
+        // Of several targets one without votes has no base value.
+        for (base, _) in base.iter_mut().zip(&read.voted).filter(|(_, v)| n > 1 && **v == Voted::Never) {
+            *base = 0.0;
+        }
         let span = self.span(&x);
         let span = self.program.trees(span, aggregate, &base, &read.trees);
         let span = self.finished(span, n, Post::of(node)?);

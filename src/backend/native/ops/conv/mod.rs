@@ -5,12 +5,16 @@
 //! Between such operators values stay channels last, which a pass over the graph decides
 //! ([`layout`](crate::backend::native::rewrite)).
 
+mod axis;
 mod bytes;
 mod float;
 mod image;
 mod nd;
 mod pool;
 mod window;
+
+#[cfg(feature = "optimize")]
+pub(crate) use axis::{Border, stand};
 
 use super::Group;
 use super::quant::FUSED;

@@ -1,5 +1,6 @@
 //! Where windows stand on an image.
 
+use super::axis;
 use crate::backend::native::node::Node;
 use crate::backend::native::value::Shape;
 use crate::tensor::shape_text;
@@ -88,28 +89,19 @@ impl Window {
         for axis in 0..2 {
             let (len, stride) = (size[axis], self.strides[axis]);
             let reach = (self.kernel[axis] - 1) * self.dilations[axis] + 1;
-            let (before, after) = match self.border {
-                Border::Given(pads) => (pads[axis], pads[axis + 2]),
-                Border::Same { upper } => {
-                    let total = (len.div_ceil(stride).saturating_sub(1) * stride + reach).saturating_sub(len);
-                    let small = total / 2;
-                    if upper { (small, total - small) } else { (total - small, small) }
-                }
+            let border = match self.border {
+                Border::Given(pads) => axis::Border::Given(pads[axis], pads[axis + 2]),
+                Border::Same { upper } => axis::Border::Same { upper },
             };
-            let whole = len + before + after;
-            let Some(room) = whole.checked_sub(reach) else {
-                return Err(Error::new(ErrorKind::WrongShape, "a window is larger than the image with its border")
+            let found = axis::stand(len, reach, stride, border, self.ceil).map_err(|whole| {
+                Error::new(ErrorKind::WrongShape, "a window is larger than the image with its border")
                     .expected(reach)
-                    .actual(whole));
-            };
-            let mut count = if self.ceil { room.div_ceil(stride) } else { room / stride } + 1;
-            // A window that begins behind the image and its front border does not count.
-            if self.ceil && (count - 1) * stride >= len + before {
-                count -= 1;
-            }
+                    .actual(whole)
+            })?;
+            let (before, count) = (found.before, found.windows);
             windows[axis] = count;
             offset[axis] = before;
-            padded[axis] = whole.max((count - 1) * stride + reach);
+            padded[axis] = (len + before + found.after).max((count - 1) * stride + reach);
         }
         Ok(Frame { size, padded, offset, windows })
     }

@@ -1,5 +1,6 @@
 //! Where windows stand on images of any number of axes.
 
+use super::super::axis;
 use crate::backend::native::node::Node;
 use crate::tensor::shape_text;
 use crate::{Error, ErrorKind, Result};
@@ -92,31 +93,22 @@ impl Windows {
         }
         let (strides, dilations) = (each_axis(&self.strides, 1, axes)?, each_axis(&self.dilations, 1, axes)?);
         let (mut windows, mut before, mut after) = (vec![0; axes], vec![0; axes], vec![0; axes]);
-        for axis in 0..axes {
-            let (len, stride) = (size[axis], strides[axis]);
-            let reach = (kernel[axis] - 1).saturating_mul(dilations[axis]).saturating_add(1);
-            [before[axis], after[axis]] = match &self.border {
+        for at in 0..axes {
+            let (len, stride) = (size[at], strides[at]);
+            let reach = (kernel[at] - 1).saturating_mul(dilations[at]).saturating_add(1);
+            let border = match &self.border {
                 Border::Given(pads) => {
                     let pads = each_axis(pads, 0, 2 * axes)?;
-                    [pads[axis], pads[axes + axis]]
+                    axis::Border::Given(pads[at], pads[axes + at])
                 }
-                Border::Same { upper } => {
-                    let total = (len.div_ceil(stride).saturating_sub(1) * stride + reach).saturating_sub(len);
-                    if *upper { [total / 2, total - total / 2] } else { [total - total / 2, total / 2] }
-                }
+                Border::Same { upper } => axis::Border::Same { upper: *upper },
             };
-            let whole = len + before[axis] + after[axis];
-            let room = whole.checked_sub(reach).ok_or_else(|| {
+            let found = axis::stand(len, reach, stride, border, self.ceil).map_err(|whole| {
                 Error::new(ErrorKind::WrongShape, "a window is larger than the image with its border")
                     .expected(reach)
                     .actual(whole)
             })?;
-            let mut count = if self.ceil { room.div_ceil(stride) } else { room / stride } + 1;
-            // A window that begins behind the image and its front border does not count.
-            if self.ceil && (count - 1) * stride >= len + before[axis] {
-                count -= 1;
-            }
-            windows[axis] = count;
+            (before[at], after[at], windows[at]) = (found.before, found.after, found.windows);
         }
         Ok(Grid { size: size.to_vec(), windows, kernel: kernel.to_vec(), strides, dilations, before, after })
     }

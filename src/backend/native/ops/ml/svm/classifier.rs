@@ -6,7 +6,7 @@ use smallvec::smallvec;
 
 use super::kernel::{Kernel, Vectors, rows};
 use super::linear;
-use super::probability::{couple, of_pair};
+use super::probability::of_pair;
 use super::regressor::dot;
 use crate::Result;
 use crate::backend::native::node::Node;
@@ -15,6 +15,7 @@ use crate::backend::native::ops::ml::labels::Labels;
 use crate::backend::native::ops::ml::rows::mixes_last_axis;
 use crate::backend::native::ops::post::{PostTransform, logistic, probit};
 use crate::backend::native::value::Value;
+use crate::coupling::couple;
 use crate::kernel::Packed;
 
 /// Labels (m,) and scores of rows (m, n).
@@ -213,7 +214,7 @@ impl SvmClassifier {
         let mut out = cx.buffer::<f32>(m * self.columns());
         let mut scores = cx.buffer::<f32>(width);
         let mut of_pairs = vec![0.0f32; n * n];
-        let mut work = Vec::new();
+        let mut work = vec![0.0f32; n * (n + 1)];
         for kernels in kernels.chunks_exact(pairs.support_vectors()) {
             scores.clear();
             winners.push(pairs.vote(kernels, &mut votes, &mut scores) as u32);
@@ -236,7 +237,8 @@ impl SvmClassifier {
             }
             let at = out.len();
             out.resize(at + n, 0.0);
-            couple(n, &of_pairs, &mut out[at..], &mut work);
+            let pair = |i: usize, j: usize| of_pairs.get(i * n + j).copied();
+            couple(pair, &mut out[at..], &mut work).expect("all pairs, and room for the work");
         }
         cx.recycle_buffer(scores);
         out
