@@ -1,11 +1,14 @@
 //! One case of the suite: a model, inputs, and the outputs that the reference gives.
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
-use modelberth::{Backend, DType, Error, ErrorKind, Loader, Tensor, Tensors};
+use modelberth::optimize::Convert;
+use modelberth::{Backend, DType, Error, ErrorKind, Loader, Model, Tensor, Tensors};
 
-use crate::proto::{Declared, ModelFacts, Value};
+use crate::proto::{Declared, ModelFacts, Value, bound, input_names};
 
 /// The suite's own tolerances (`onnx.backend.test.loader`).
 const RELATIVE: f64 = 1e-3;
@@ -18,6 +21,15 @@ const COARSE_ABSOLUTE: f64 = 1e-6;
 /// Operators whose answers are drawn at random, so that there is nothing to compare.
 const RANDOM: [&str; 6] =
     ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
+
+/// What runs the models.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct How {
+    /// All that there are, unless one is named.
+    pub(crate) backend: Option<Backend>,
+    /// Whether each model is converted to the packed form first.
+    pub(crate) packed: bool,
+}
 
 /// What became of a case.
 pub(crate) enum Verdict {
@@ -62,8 +74,8 @@ impl Verdict {
 }
 
 /// Runs the case in `directory`.
-pub(crate) fn run(directory: &Path, backend: Option<Backend>) -> Verdict {
-    match catch_unwind(AssertUnwindSafe(|| verdict(directory, backend))) {
+pub(crate) fn run(directory: &Path, how: How) -> Verdict {
+    match catch_unwind(AssertUnwindSafe(|| verdict(directory, how))) {
         Ok(verdict) => verdict,
         Err(payload) => {
             let text = payload.downcast_ref::<&str>().map(|t| (*t).to_owned());
@@ -73,7 +85,7 @@ pub(crate) fn run(directory: &Path, backend: Option<Backend>) -> Verdict {
     }
 }
 
-fn verdict(directory: &Path, backend: Option<Backend>) -> Verdict {
+fn verdict(directory: &Path, how: How) -> Verdict {
     let unreadable = |what: String| Verdict::Wrong(format!("the case can't be read: {what}"));
     let path = directory.join("model.onnx");
     let facts = match std::fs::read(&path).map_err(|e| e.to_string()).and_then(|b| ModelFacts::read(&b)) {
@@ -86,10 +98,25 @@ fn verdict(directory: &Path, backend: Option<Backend>) -> Verdict {
     let coarse = directory.file_name().is_some_and(|name| COARSE.iter().any(|c| *c == name));
     let absolute = if coarse { COARSE_ABSOLUTE } else { ABSOLUTE };
     let mut loader = Loader::new();
-    if let Some(backend) = backend {
+    if let Some(backend) = how.backend {
         loader = loader.backend(backend);
     }
-    let model = match loader.load(&path) {
+    let loaded = match how.packed {
+        false => loader.load(&path),
+        true => match packed(&path, &loader) {
+            // What a file leaves to be given at every call, sizes and axes above all, is a constant in most models.
+            Err(e) if e.kind() == ErrorKind::Unsupported && facts.inputs.iter().all(|i| *i == Declared::Tensor) => {
+                match with_constants(directory, &path) {
+                    // Constants may belong to another batch than one observation.
+                    Ok(file) => packed(file.path(), &loader)
+                        .map_err(|bound| if bound.kind() == ErrorKind::WrongShape { e } else { bound }),
+                    Err(what) => return unreadable(what),
+                }
+            }
+            done => done,
+        },
+    };
+    let model = match loaded {
         Ok(model) => model,
         Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::FeatureDisabled) => {
             return Verdict::Unsupported(reason(&facts, &error));
@@ -132,12 +159,29 @@ fn verdict(directory: &Path, backend: Option<Backend>) -> Verdict {
             return Verdict::Wrong(format!("{} outputs, expected {}", answers.len(), expected.len()));
         }
         for ((name, got), expected) in answers.iter().zip(&expected) {
-            if let Err(why) = same(got, expected, absolute) {
+            if let Err(why) = same(got, expected, absolute, how.packed) {
                 return Verdict::Wrong(format!("`{name}` by {}: {why}", model.describe().backend));
             }
         }
     }
     Verdict::Pass
+}
+
+fn packed(path: &Path, loader: &Loader) -> modelberth::Result<Arc<dyn Model>> {
+    Convert::new().packed().run(path)?.load(loader)
+}
+
+/// The model of a case in which all inputs but the first are the constants that its first data set gives.
+fn with_constants(directory: &Path, path: &Path) -> Result<tempfile::NamedTempFile, String> {
+    let model = std::fs::read(path).map_err(|e| e.to_string())?;
+    let mut constants = Vec::new();
+    for (i, name) in input_names(&model)?.into_iter().enumerate().skip(1) {
+        let tensor = std::fs::read(directory.join(format!("test_data_set_0/input_{i}.pb")));
+        constants.push((name, tensor.map_err(|e| e.to_string())?));
+    }
+    let mut file = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
+    file.write_all(&bound(&model, &constants)?).map_err(|e| e.to_string())?;
+    Ok(file)
 }
 
 /// The values of `data` called `input_0.pb`, `input_1.pb`, ..., at most `most`.
@@ -171,8 +215,8 @@ fn reason(facts: &ModelFacts, error: &Error) -> String {
     text.chars().take(230).collect()
 }
 
-/// Whether `got` is `expected` as the suite's own runner sees it.
-fn same(got: &Tensor<'_>, expected: &Tensor<'_>, absolute: f64) -> Result<(), String> {
+/// Whether `got` is `expected` as the suite's own runner sees it; `narrow` where all numbers are f32.
+fn same(got: &Tensor<'_>, expected: &Tensor<'_>, absolute: f64, narrow: bool) -> Result<(), String> {
     if got.dtype() != expected.dtype() {
         return Err(format!("{}, expected {}", got.dtype(), expected.dtype()));
     }
@@ -187,6 +231,7 @@ fn same(got: &Tensor<'_>, expected: &Tensor<'_>, absolute: f64) -> Result<(), St
         Ok(wide.into_array::<f64>().map_err(|e| e.to_string())?.into_iter().collect())
     };
     for (i, (got, expected)) in numbers(got)?.into_iter().zip(numbers(expected)?).enumerate() {
+        let expected = if narrow { f64::from(expected as f32) } else { expected };
         let close = (got - expected).abs() <= absolute + RELATIVE * expected.abs();
         if !(got == expected || close || (got.is_nan() && expected.is_nan())) {
             return Err(format!("element {i} is {got}, expected {expected}"));

@@ -7,8 +7,9 @@
 //! cargo run --release --features full --example onnx_suite -- suite/onnx/backend/test/data
 //! ```
 //!
-//! Options: `--json FILE` writes every case, `--backend NAME` uses one backend alone, `--only TEXT` runs the cases whose
-//! names contain it, `--list` prints the cases that do not pass. Exits with 1 where one is wrong or a crash.
+//! Options: `--json FILE` writes every case, `--backend NAME` uses one backend alone, `--packed` converts every model to the
+//! packed form first, `--only TEXT` runs the cases whose names contain it, `--list` prints the cases that do not pass. Exits
+//! with 1 where one is wrong or a crash.
 //!
 //! Every case runs in a child process, many cases one after the other: where the child ends or does not answer in time,
 //! the case is a crash, and another child goes on with the next.
@@ -23,8 +24,7 @@ use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use case::Verdict;
-use modelberth::Backend;
+use case::{How, Verdict};
 
 /// The parts of the suite that hold models with inputs and outputs beside them.
 const KINDS: [&str; 4] = ["node", "simple", "pytorch-converted", "pytorch-operator"];
@@ -36,7 +36,7 @@ type Fault = Box<dyn std::error::Error>;
 struct Options {
     directory: PathBuf,
     json: Option<PathBuf>,
-    backend: Option<Backend>,
+    how: How,
     only: Option<String>,
     list: bool,
     child: bool,
@@ -45,12 +45,13 @@ struct Options {
 impl Options {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, Fault> {
         let mut options =
-            Self { directory: PathBuf::new(), json: None, backend: None, only: None, list: false, child: false };
+            Self { directory: PathBuf::new(), json: None, how: How::default(), only: None, list: false, child: false };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or(format!("`{word}` needs a value"));
             match word.as_str() {
                 "--json" => options.json = Some(value()?.into()),
-                "--backend" => options.backend = Some(value()?.parse()?),
+                "--backend" => options.how.backend = Some(value()?.parse()?),
+                "--packed" => options.how.packed = true,
                 "--only" => options.only = Some(value()?),
                 "--list" => options.list = true,
                 "--child" => options.child = true,
@@ -89,11 +90,14 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(backend: Option<Backend>) -> Result<Self, Fault> {
+    fn start(how: How) -> Result<Self, Fault> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--child");
-        if let Some(backend) = backend {
+        if let Some(backend) = how.backend {
             command.args(["--backend", backend.as_str()]);
+        }
+        if how.packed {
+            command.arg("--packed");
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
@@ -132,11 +136,11 @@ impl Drop for Worker {
 }
 
 /// Answers the cases whose paths come in.
-fn answer(backend: Option<Backend>) -> Result<(), Fault> {
+fn answer(how: How) -> Result<(), Fault> {
     // What panics is seen by the verdict; contained panics of an engine are nobody's news.
     std::panic::set_hook(Box::new(|_| {}));
     for line in std::io::stdin().lock().lines() {
-        let verdict = case::run(Path::new(&line?), backend);
+        let verdict = case::run(Path::new(&line?), how);
         println!("{}", verdict.to_line());
     }
     Ok(())
@@ -144,12 +148,12 @@ fn answer(backend: Option<Backend>) -> Result<(), Fault> {
 
 fn run(options: &Options) -> Result<bool, Fault> {
     let cases = options.cases()?;
-    let mut worker = Worker::start(options.backend)?;
+    let mut worker = Worker::start(options.how)?;
     let mut verdicts = Vec::with_capacity(cases.len());
     for (name, path) in &cases {
         let verdict = worker.ask(path);
         if matches!(&verdict, Verdict::Crash(_)) {
-            worker = Worker::start(options.backend)?;
+            worker = Worker::start(options.how)?;
         }
         verdicts.push((name.as_str(), verdict));
     }
@@ -202,7 +206,7 @@ fn json(verdicts: &[(&str, Verdict)]) -> String {
 
 fn main() -> ExitCode {
     let done = Options::parse(std::env::args().skip(1))
-        .and_then(|options| if options.child { answer(options.backend).map(|()| true) } else { run(&options) });
+        .and_then(|options| if options.child { answer(options.how).map(|()| true) } else { run(&options) });
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -148,6 +148,52 @@ impl ModelFacts {
     }
 }
 
+/// The names of the inputs that a model asks for.
+pub(crate) fn input_names(bytes: &[u8]) -> Result<Vec<String>, String> {
+    let graph = messages(bytes, 7)?.last().copied().ok_or("the file has no graph")?;
+    let initialised = messages(graph, 5)?.into_iter().map(|t| text(t, 8)).collect::<Result<Vec<_>, _>>()?;
+    let names = messages(graph, 11)?.into_iter().map(|i| text(i, 1)).collect::<Result<Vec<_>, _>>()?;
+    Ok(names.into_iter().filter(|name| !initialised.contains(name)).collect())
+}
+
+fn write_varint(mut n: usize, out: &mut Vec<u8>) {
+    while n >= 0x80 {
+        out.push((n & 0x7F) as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+fn write_message(number: u64, bytes: &[u8], out: &mut Vec<u8>) {
+    write_varint((number << 3 | 2) as usize, out);
+    write_varint(bytes.len(), out);
+    out.extend(bytes);
+}
+
+/// The model with more initialisers: the names of inputs, and the tensors that they always are.
+pub(crate) fn bound(bytes: &[u8], constants: &[(String, Vec<u8>)]) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for field in Fields(bytes) {
+        match field? {
+            (7, Wire::Bytes(graph)) => {
+                let mut graph = graph.to_vec();
+                for (name, tensor) in constants {
+                    let mut named = tensor.clone();
+                    write_message(8, name.as_bytes(), &mut named);
+                    write_message(5, &named, &mut graph);
+                }
+                write_message(7, &graph, &mut out);
+            }
+            (number, Wire::Bytes(inner)) => write_message(number, inner, &mut out),
+            (number, Wire::Number(n)) => {
+                write_varint((number << 3) as usize, &mut out);
+                write_varint(n as usize, &mut out);
+            }
+        }
+    }
+    Ok(out)
+}
+
 /// The operators of the nodes in field `number`.
 fn collect(bytes: &[u8], number: u64, operators: &mut Vec<String>) -> Result<(), String> {
     for node in messages(bytes, number)? {

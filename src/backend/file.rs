@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::load::Source;
-#[cfg(feature = "tract")]
+#[cfg(any(feature = "tract", feature = "optimize"))]
 use crate::onnx::NodeProto;
 use crate::onnx::{DecodeLimits, ExternalData, GraphProto, ModelProto};
 use crate::{Artifact, Error, ErrorKind, Limits, Result};
@@ -74,7 +74,7 @@ pub(crate) fn operators(graph: &GraphProto) -> Vec<(String, usize)> {
 }
 
 /// Every name that a node or its subgraphs use; those that a subgraph defines itself are among them.
-#[cfg(feature = "tract")]
+#[cfg(any(feature = "tract", feature = "optimize"))]
 pub(crate) fn used_names<'g>(node: &'g NodeProto, names: &mut Vec<&'g str>) {
     names.extend(node.input.iter().map(String::as_str));
     for graph in node.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs)) {

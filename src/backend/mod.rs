@@ -9,7 +9,7 @@ mod declared;
 #[cfg(any(feature = "native", feature = "tract", feature = "ort"))]
 mod file;
 #[cfg(any(feature = "native", feature = "tract"))]
-mod inline;
+pub(crate) mod inline;
 #[cfg(all(feature = "native", feature = "tract"))]
 pub(crate) mod mixed;
 #[cfg(feature = "native")]
@@ -20,6 +20,9 @@ mod network;
 pub(crate) mod ort;
 #[cfg(feature = "edge")]
 pub(crate) mod packed;
+#[cfg(any(feature = "tract", feature = "optimize"))]
+#[cfg_attr(not(feature = "tract"), allow(dead_code, reason = "some of it is for tract alone"))]
+pub(crate) mod rewrite;
 #[cfg(any(feature = "tract", feature = "ort"))]
 mod sizes;
 #[cfg(feature = "tract")]

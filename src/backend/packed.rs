@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::edge::{self, Kind, Packed, Parts, Port};
+use crate::half::{bf16, f16};
 use crate::load::Source;
 use crate::{
     Artifact, Checked, DType, Description, Dim, Error, ErrorKind, Loader, Model, Result, Signature, Tensor, TensorSpec,
@@ -22,6 +23,10 @@ pub(crate) fn load(source: &Source, loader: &Loader) -> Result<Arc<dyn Model>> {
     if floats > loader.limits.max_elements {
         let what = "the packed model needs more memory than `Limits::max_elements` allows";
         return Err(Error::new(ErrorKind::LimitExceeded, what).expected(loader.limits.max_elements).actual(floats));
+    }
+    // Nobody else can give an answer about all observations for each of them.
+    if packed.inputs().any(|port| !port.is_whole()) && packed.outputs().any(|port| port.is_whole()) {
+        return Err(told(edge::Error::Malformed));
     }
     let signature =
         Signature::new(packed.inputs().map(|p| spec(&p)).collect(), packed.outputs().map(|p| spec(&p)).collect());
@@ -56,34 +61,72 @@ fn told(error: edge::Error) -> Error {
 fn spec(port: &Port<'_>) -> TensorSpec {
     let dtype = match port.kind {
         Kind::F32 => DType::F32,
+        Kind::F64 => DType::F64,
+        Kind::F16 => DType::F16,
+        Kind::Bf16 => DType::Bf16,
         Kind::I64 => DType::I64,
+        Kind::I32 => DType::I32,
+        Kind::I16 => DType::I16,
+        Kind::I8 | Kind::I4 => DType::I8,
+        Kind::U64 => DType::U64,
+        Kind::U32 => DType::U32,
+        Kind::U16 => DType::U16,
+        Kind::U8 | Kind::U4 => DType::U8,
         Kind::Bool => DType::Bool,
         Kind::Text => DType::String,
     };
-    let dims: Vec<Dim> = [Dim::Batch].into_iter().chain(port.dims().map(Dim::Fixed)).collect();
-    TensorSpec::new(port.name(), dtype, dims)
+    let batch = (!port.is_whole()).then_some(Dim::Batch);
+    TensorSpec::new(port.name(), dtype, batch.into_iter().chain(port.dims().map(Dim::Fixed)).collect::<Vec<_>>())
 }
 
-impl PackedModel {
-    /// The elements of an input as the evaluator takes them.
-    fn floats(&self, tensor: &Tensor<'_>) -> Result<Vec<f32>> {
-        Ok(match tensor.dtype() {
-            DType::F32 => tensor.as_slice::<f32>()?.to_vec(),
-            DType::I64 => tensor.as_slice::<i64>()?.iter().map(|x| *x as f32).collect(),
-            DType::Bool => tensor.as_slice::<bool>()?.iter().map(|x| f32::from(u8::from(*x))).collect(),
-            _ => tensor.as_slice::<String>()?.iter().map(|x| self.codes.get(x).copied().unwrap_or(-1.0)).collect(),
-        })
+/// The elements of a tensor as the evaluator takes them; `code` tells what stands for a text.
+pub(crate) fn floats(tensor: &Tensor<'_>, mut code: impl FnMut(&str) -> f32) -> Result<Vec<f32>> {
+    macro_rules! of {
+        ($type:ty) => {
+            tensor.as_slice::<$type>()?.iter().map(|x| *x as f32).collect()
+        };
     }
+    Ok(match tensor.dtype() {
+        DType::F32 => tensor.as_slice::<f32>()?.to_vec(),
+        DType::F64 => of!(f64),
+        DType::F16 => tensor.as_slice::<f16>()?.iter().map(|x| x.to_f32()).collect(),
+        DType::Bf16 => tensor.as_slice::<bf16>()?.iter().map(|x| x.to_f32()).collect(),
+        DType::I64 => of!(i64),
+        DType::I32 => of!(i32),
+        DType::I16 => of!(i16),
+        DType::I8 => of!(i8),
+        DType::U64 => of!(u64),
+        DType::U32 => of!(u32),
+        DType::U16 => of!(u16),
+        DType::U8 => of!(u8),
+        DType::Bool => tensor.as_slice::<bool>()?.iter().map(|x| f32::from(u8::from(*x))).collect(),
+        DType::String => tensor.as_slice::<String>()?.iter().map(|x| code(x)).collect(),
+    })
 }
 
 /// The answers of all observations for one output, `all` being (m, n) with the output's numbers from column `at` on.
 fn answer(packed: &Packed<'_>, port: &Port<'_>, m: usize, all: &[f32], at: usize) -> Result<Tensor<'static>> {
     let n = packed.output_len().max(1);
     let items = || all.chunks_exact(n).take(m).flat_map(|row| &row[at..at + port.len()]).copied();
-    let shape: Vec<usize> = [m].into_iter().chain(port.dims()).collect();
+    let shape: Vec<usize> = (!port.is_whole()).then_some(m).into_iter().chain(port.dims()).collect();
+    macro_rules! of {
+        ($type:ty) => {
+            Tensor::from_vec(&shape, items().map(|x| x as $type).collect::<Vec<$type>>())
+        };
+    }
     match port.kind {
         Kind::F32 => Tensor::from_vec(&shape, items().collect::<Vec<f32>>()),
-        Kind::I64 => Tensor::from_vec(&shape, items().map(|x| x as i64).collect::<Vec<i64>>()),
+        Kind::F64 => of!(f64),
+        Kind::F16 => Tensor::from_vec(&shape, items().map(f16::from_f32).collect::<Vec<f16>>()),
+        Kind::Bf16 => Tensor::from_vec(&shape, items().map(bf16::from_f32).collect::<Vec<bf16>>()),
+        Kind::I64 => of!(i64),
+        Kind::I32 => of!(i32),
+        Kind::I16 => of!(i16),
+        Kind::I8 | Kind::I4 => of!(i8),
+        Kind::U64 => of!(u64),
+        Kind::U32 => of!(u32),
+        Kind::U16 => of!(u16),
+        Kind::U8 | Kind::U4 => of!(u8),
         Kind::Bool => Tensor::from_vec(&shape, items().map(|x| x != 0.0).collect::<Vec<bool>>()),
         Kind::Text => {
             let texts: Vec<&str> = packed.texts().collect();
@@ -101,17 +144,21 @@ impl Model for PackedModel {
 
     fn predict_batch(&self, inputs: &Tensors<'_>) -> Result<Tensors<'static>> {
         let packed = Packed::of_parts(&self.bytes, self.parts);
-        let m = inputs.iter().next().map_or(0, |(_, tensor)| tensor.shape()[0]);
-        let columns = inputs.iter().map(|(_, tensor)| self.floats(tensor)).collect::<Result<Vec<_>>>()?;
-        let widths: Vec<usize> = packed.inputs().map(|port| port.len()).collect();
+        // Without a batch axis the whole is one observation.
+        let batched = packed.inputs().position(|port| !port.is_whole());
+        let m = batched.map_or(1, |i| inputs.iter().nth(i).map_or(0, |(_, tensor)| tensor.shape()[0]));
+        let code = |text: &str| self.codes.get(text).copied().unwrap_or(-1.0);
+        let columns = inputs.iter().map(|(_, tensor)| floats(tensor, code)).collect::<Result<Vec<_>>>()?;
+        let widths: Vec<(bool, usize)> = packed.inputs().map(|port| (port.is_whole(), port.len())).collect();
         let n = packed.output_len();
         let mut all = vec![0.0; m * n];
         let mut row = Vec::with_capacity(packed.input_len());
         let mut scratch = vec![0.0; packed.scratch_len()];
         for i in 0..m {
             row.clear();
-            for (column, width) in columns.iter().zip(&widths) {
-                row.extend_from_slice(&column[i * width..(i + 1) * width]);
+            for (column, (whole, width)) in columns.iter().zip(&widths) {
+                let at = if *whole { 0 } else { i * width };
+                row.extend_from_slice(&column[at..at + width]);
             }
             packed.predict(&row, &mut scratch, &mut all[i * n..(i + 1) * n]).map_err(told)?;
         }

@@ -9,6 +9,8 @@ pub(crate) const VERSION: u16 = 1;
 /// The bytes of the header: magic, version, a reserved u16, length, checksum, floats of scratch, and the numbers of texts,
 /// inputs, outputs and steps, all of them u32 from the length on.
 pub(crate) const HEADER: usize = 36;
+/// Added to the element type of an input or output that has no batch axis.
+pub(crate) const WHOLE: u8 = 0x80;
 /// Where the checksum stands; it covers all that follows it.
 pub(crate) const CHECKSUM: usize = 12;
 /// What a tree's node says in the place of a feature when it is a leaf.
@@ -128,6 +130,20 @@ codes! {
         And = 13,
         Or = 14,
         Xor = 15,
+        /// What is left of a division, with the sign of what is divided.
+        Remainder = 16,
+        /// Of whole numbers, bit by bit.
+        BitAnd = 17,
+        BitOr = 18,
+        BitXor = 19,
+    }
+}
+
+#[cfg(feature = "optimize")]
+impl Binary {
+    /// Whether it gives 0 or 1.
+    pub(crate) const fn is_test(self) -> bool {
+        (self as u8) >= Self::Equal as u8 && (self as u8) <= Self::Xor as u8
     }
 }
 
@@ -203,6 +219,39 @@ codes! {
         Bool = 3,
         /// The place of a text in the table of texts.
         Text = 4,
+        F64 = 5,
+        F16 = 6,
+        Bf16 = 7,
+        I32 = 8,
+        I16 = 9,
+        I8 = 10,
+        U64 = 11,
+        U32 = 12,
+        U16 = 13,
+        U8 = 14,
+        I4 = 15,
+        U4 = 16,
+    }
+}
+
+#[cfg(feature = "optimize")]
+impl Kind {
+    /// Whether it holds whole numbers.
+    pub(crate) const fn is_whole(self) -> bool {
+        !matches!(self, Self::F32 | Self::F64 | Self::F16 | Self::Bf16 | Self::Bool | Self::Text)
+    }
+
+    /// The least and the greatest of a type of 16 bits or less.
+    pub(crate) const fn range(self) -> Option<[f32; 2]> {
+        match self {
+            Self::I16 => Some([-32768.0, 32767.0]),
+            Self::U16 => Some([0.0, 65535.0]),
+            Self::I8 => Some([-128.0, 127.0]),
+            Self::U8 => Some([0.0, 255.0]),
+            Self::I4 => Some([-8.0, 7.0]),
+            Self::U4 => Some([0.0, 15.0]),
+            _ => None,
+        }
     }
 }
 

@@ -27,7 +27,7 @@
 //! |---|---|
 //! | header, 36 bytes | `MBPK`; version, u16; 0, u16; then u32: bytes in all, FNV-1a of all that follows it, floats of scratch, texts, inputs, outputs, steps |
 //! | texts | one after the other |
-//! | inputs, outputs | name; element type, u8 (1 f32, 2 i64, 3 bool, 4 text); rank, u8; dimensions, u32 each; the first float in the scratch, u32 |
+//! | inputs, outputs | name; element type, u8 (1 f32, 2 i64, 3 bool, 4 text, 5 f64, 6 f16, 7 bf16, 8 i32, 9 i16, 10 i8, 11 u64, 12 u32, 13 u16, 14 u8), plus 128 where a host has no batch axis; rank, u8; dimensions, u32 each; the first float in the scratch, u32 |
 //! | steps | code, u8; fields. What a step writes shares no float with what it reads |
 //!
 //! A *span* is where floats begin in the scratch and how many they are, two u32; *n*, *k* and other sizes are u32, functions u8.
@@ -75,7 +75,7 @@ pub(crate) use format::Kind;
 #[cfg(feature = "optimize")]
 pub(crate) use format::{
     Aggregate, Binary, CHECKSUM, Cell, Code, HEADER, LEAF, MAGIC, MOST_COMPARED, Reduction, Test, Unary, VERSION,
-    checksum,
+    WHOLE, checksum,
 };
 #[cfg(feature = "std")]
 pub(crate) use packed::Parts;

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::format::{CHECKSUM, HEADER, Kind, MAGIC, VERSION, checksum};
+use super::format::{CHECKSUM, HEADER, Kind, MAGIC, VERSION, WHOLE, checksum};
 use super::read::{Cursor, index};
 use super::step::{Span, Step};
 
@@ -51,6 +51,7 @@ impl core::error::Error for Error {}
 pub struct Port<'a> {
     name: &'a str,
     pub(crate) kind: Kind,
+    whole: bool,
     dims: &'a [[u8; 4]],
     span: Span,
 }
@@ -58,11 +59,12 @@ pub struct Port<'a> {
 impl<'a> Port<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, Error> {
         let name = cursor.text()?;
-        let kind = Kind::of(cursor.byte()?)?;
+        let kind = cursor.byte()?;
+        let (kind, whole) = (Kind::of(kind & !WHOLE)?, kind & WHOLE != 0);
         let rank = cursor.byte()?;
         let dims = cursor.words(rank.into())?;
         let len = dims.iter().try_fold(1usize, |len, dim| len.checked_mul(index(*dim))).ok_or(Error::Malformed)?;
-        Ok(Self { name, kind, dims, span: Span { at: cursor.size()?, len } })
+        Ok(Self { name, kind, whole, dims, span: Span { at: cursor.size()?, len } })
     }
 
     /// Its name.
@@ -86,6 +88,12 @@ impl<'a> Port<'a> {
     /// Its shape for one observation.
     pub fn dims(&self) -> impl Iterator<Item = usize> + 'a {
         self.dims.iter().map(|dim| index(*dim))
+    }
+
+    /// Whether a host has no batch axis in front of [`dims`](Self::dims).
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Whether its floats are places in the table of texts.

@@ -70,6 +70,10 @@ pub(crate) fn binary(f: Binary, a: f32, b: f32) -> f32 {
         Binary::And => truth(a != 0.0 && b != 0.0),
         Binary::Or => truth(a != 0.0 || b != 0.0),
         Binary::Xor => truth((a != 0.0) != (b != 0.0)),
+        Binary::Remainder => libm::fmodf(a, b),
+        Binary::BitAnd => (a as i64 & b as i64) as f32,
+        Binary::BitOr => (a as i64 | b as i64) as f32,
+        Binary::BitXor => (a as i64 ^ b as i64) as f32,
     }
 }
 

@@ -47,6 +47,10 @@ fn steps_do_what_they_say() {
     assert_eq!(answers(&[-1.0, 2.0], 2, &[3, Unary::Relu as u8], &[0, 2, 2, 2]).unwrap(), [0.0, 2.0]);
     let zip = |f: Binary| answers(&[7.0, 2.0], 1, &[4, f as u8], &[0, 1, 1, 1, 2, 1]).unwrap()[0];
     assert_eq!([zip(Binary::Subtract), zip(Binary::Power), zip(Binary::Greater)], [5.0, 49.0, 1.0]);
+    assert_eq!(
+        [zip(Binary::Remainder), zip(Binary::BitAnd), zip(Binary::BitOr), zip(Binary::BitXor)],
+        [1.0, 2.0, 7.0, 5.0]
+    );
     assert_eq!(answers(&[0.0, 3.0, 4.0], 1, &[5], &[0, 1, 1, 1, 2, 1, 3, 1]).unwrap(), [4.0]);
     // Weights (n, k) = [[1, 2], [3, 4]], bias [10, 20].
     let numbers = [&[0, 2, 2, 2, 2, 2][..], &[1.0, 2.0, 3.0, 4.0, 10.0, 20.0f32].map(bits)].concat();

@@ -293,6 +293,8 @@ impl<'g> Building<'g> {
                 Ok(outs) => Some(outs.into_iter().map(Value::into_static).collect::<Vec<_>>()),
                 // Too large to keep: it is computed at every call, within the limits that hold there.
                 Err(e) if e.kind() == ErrorKind::LimitExceeded => None,
+                // A branch that is never taken may hold what can't be.
+                Err(_) if self.parent.is_some() => None,
                 Err(e) => return Err(e),
             }
         } else {

@@ -2,7 +2,7 @@
 //!
 //! A file is [prepared](prepare) before tract sees it: external weights are put in, what the exporter wrote about
 //! shapes is taken out (tract takes such hints for truth and fails to unify a symbol with a size), operators of ONNX
-//! Runtime's quantiser are [rewritten](rewrite) into standard ones. From the parsed graph [plans](plan) are made per
+//! Runtime's quantiser are [rewritten](super::rewrite) into standard ones. From the parsed graph [plans](plan) are made per
 //! concrete shape and kept within a bound. Dry runs tell the [signature](crate::backend::network::analyze), and tracking the batch axis through
 //! tract's own graph tells whether rows are [independent](independence).
 //!
@@ -15,7 +15,6 @@ mod model;
 mod plan;
 mod prepare;
 mod recurrent;
-mod rewrite;
 mod support;
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{rewrite, support};
+use super::support;
 use crate::backend::file::used_names;
-use crate::backend::sizes;
+use crate::backend::{rewrite, sizes};
 use crate::onnx::{
     ExternalData, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorData, TensorProto, ValueInfoProto,
     data_location, data_type,
@@ -50,7 +50,7 @@ pub(super) fn prepare(
     graph.input.retain(|i| !initialised.contains(i.name.as_deref().unwrap_or_default()));
     let inputs = graph.input.clone();
     select(&mut graph, outputs)?;
-    let ranks = ranks(&graph);
+    let ranks = rewrite::ranks(&graph);
     let mut weights = Weights::default();
     clean(&mut graph, external, limits, &mut weights)?;
     for input in &mut graph.input {
@@ -58,7 +58,7 @@ pub(super) fn prepare(
             tensor.shape = None;
         }
     }
-    let rewritten = rewrite::rewrite(&mut graph, opset, &ranks, limits)?;
+    let rewritten = rewrite::rewrite(rewrite::Reader::Tract, &mut graph, opset, &ranks, limits)?;
     drop_unused(&mut graph);
     support::check_operators(&graph)?;
     sizes::check_sizes(&graph, limits)?;
@@ -163,15 +163,6 @@ fn drop_unused(graph: &mut GraphProto) {
         used.extend(names.into_iter().map(str::to_owned));
     }
     graph.initializer.retain(|t| t.name.as_ref().is_some_and(|n| used.contains(n)));
-}
-
-/// How many axes the inputs are declared with.
-fn ranks(graph: &GraphProto) -> HashMap<String, usize> {
-    let rank = |info: &ValueInfoProto| {
-        let shape = info.r#type.as_deref()?.tensor_type.as_deref()?.shape.as_deref()?;
-        Some((info.name.clone()?, shape.dim.len()))
-    };
-    graph.input.iter().filter_map(rank).collect()
 }
 
 /// What the constants of a graph come to.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 
 #[cfg(feature = "native")]
-use super::rewrite;
+use crate::backend::rewrite;
 use crate::onnx::{GraphProto, ModelProto, NodeProto};
 use crate::{Error, ErrorKind, Result};
 

@@ -231,6 +231,7 @@ perceptron. A safetensors file of an encoder becomes GGUF, which as model.gguf t
 Examples:
   modelberth convert churn.xgb.json churn.onnx --data rows.csv
   modelberth convert churn.onnx churn.mbp --to packed --data rows.csv
+  modelberth convert encoder.onnx encoder.mbp --to packed --size sequence=64
   modelberth convert mlp.safetensors mlp.onnx --activation tanh
   modelberth convert encoder/model.safetensors small/model.gguf --to gguf-q8")]
 pub(crate) struct Convert {
@@ -244,6 +245,10 @@ pub(crate) struct Convert {
     /// gguf-q4.
     #[arg(long, value_name = "F", default_value = "onnx", value_parser = ["onnx", "packed", "gguf-q8", "gguf-q4"])]
     pub(crate) to: String,
+    /// What a size that the model leaves open is in the packed form, as NAME=N, or INPUT:AXIS=N for one without a name; may be
+    /// given several times.
+    #[arg(long, value_name = "NAME=N", value_parser = size)]
+    pub(crate) size: Vec<(String, usize)>,
     #[command(flatten)]
     pub(crate) rows: Rows,
     /// What stands between the layers of a perceptron: relu, tanh or sigmoid.
@@ -345,6 +350,11 @@ pub(crate) fn distill(args: &Distill) -> Result<bool> {
     deliver(&done?, &args.output, args.report.as_deref())
 }
 
+fn size(text: &str) -> std::result::Result<(String, usize), String> {
+    let parts = text.rsplit_once('=').and_then(|(name, n)| Some((name.to_owned(), n.parse().ok()?)));
+    parts.filter(|(name, _)| !name.is_empty()).ok_or_else(|| "a size is given as NAME=N".to_owned())
+}
+
 pub(crate) fn convert(args: &Convert) -> Result<bool> {
     refuse_same_file(&args.input, &args.output)?;
     let bar = Bar::new();
@@ -354,6 +364,9 @@ pub(crate) fn convert(args: &Convert) -> Result<bool> {
         "gguf-q4" => convert = convert.gguf(4),
         "packed" => convert = convert.packed(),
         _ => {}
+    }
+    for (name, n) in &args.size {
+        convert = convert.size(name, *n);
     }
     if let Some(data) = args.rows.data() {
         convert = convert.data(data);

@@ -86,6 +86,7 @@ pub struct Convert<'a> {
     activation: Activation,
     gguf: Option<u32>,
     packed: bool,
+    sizes: Vec<(String, usize)>,
     common: Common<'a>,
 }
 
@@ -125,14 +126,26 @@ impl<'a> Convert<'a> {
         self
     }
 
+    /// What a size that the model leaves open is in the packed form, which has none: `name` is that of the size, or
+    /// `INPUT:AXIS` for one without a name, the batch being axis 0.
+    #[must_use]
+    pub fn size(mut self, name: impl Into<String>, n: usize) -> Self {
+        self.sizes.push((name.into(), n));
+        self
+    }
+
     common_methods!(common);
 
     /// Converts the model in the file at `path`; with data, answers and latency of both are compared.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for a format or a model that has no form in ONNX; else as loading it.
+    /// [`ErrorKind::Unsupported`] for a format or a model that has no form in ONNX, or no packed one;
+    /// [`ErrorKind::InvalidArgument`] for [`size`](Self::size) of what the model does not leave open; else as loading it.
     pub fn run(&self, path: impl AsRef<Path>) -> Result<Optimized> {
         let (path, limits) = (path.as_ref(), &self.common.limits);
+        if !self.packed && !self.sizes.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidArgument, "sizes are set in the packed form alone"));
+        }
         let shown = path.display().to_string();
         let meta = std::fs::metadata(path).map_err(|e| Error::from(e).model(&shown))?;
         if !meta.is_file() || meta.len() > limits.max_file_bytes {
@@ -152,7 +165,8 @@ impl<'a> Convert<'a> {
                 loader.load_artifact(&Artifact::in_memory("onnx", "model.onnx", model.encode_to_vec()))?
             };
             let external = ExternalData::new(path.parent().unwrap_or(Path::new("")));
-            let packed = packed::convert(&model, external, loaded.signature(), limits).map_err(|e| e.model(&shown))?;
+            let packed = packed::convert(&model, external, loaded.signature(), &self.sizes, limits)
+                .map_err(|e| e.model(&shown))?;
             ("the packed form", Artifact::in_memory("packed", "model.mbp", packed))
         } else {
             ("ONNX", Artifact::in_memory("onnx", "model.onnx", model.encode_to_vec()))

@@ -22,18 +22,26 @@ def ints(*values):
     return np.array(values, dtype="i8")
 
 
-def save(name, k, out, constants, *nodes, x=None):
+MICROSOFT = {"domain": "com.microsoft"}
+
+
+def save(name, k, out, constants, *nodes, x=None, rows="n", opset=17):
     graph = helper.make_graph(
-        [helper.make_node(operator, ins.split(), outs.split(), **attributes) for operator, ins, outs, attributes in nodes],
+        [
+            # A dash stands for what is left out.
+            helper.make_node(operator, [i.strip("-") for i in ins.split()], outs.split(), **attributes)
+            for operator, ins, outs, attributes in nodes
+        ],
         name,
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", k])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", out])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, k])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [rows, out])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 5)], ir_version=10)
+    imports = [helper.make_opsetid(domain, version) for domain, version in [("", opset), ("ai.onnx.ml", 5), ("com.microsoft", 1)]]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=10)
     onnx.checker.check_model(model)
     onnx.save(model, here / f"{name}.onnx")
-    x = floats(7, k) if x is None else x
+    x = floats(7 if rows == "n" else rows, k if isinstance(k, int) else 5) if x is None else x
     session = onnxruntime.InferenceSession(here / f"{name}.onnx", providers=["CPUExecutionProvider"])
     np.savez(here / f"{name}.npz", **{"in:x": x, "ort:y": session.run(None, {"x": x})[0]})
 
@@ -107,6 +115,70 @@ save(
     ("LayerNormalization", "e g", "n", {}),
     ("Reshape", "n q", "y", {}),
 )
+# What ONNX Runtime's tools fuse.
+save(
+    "fused_attention",
+    12,
+    12,
+    {"s": ints(-1, 3, 4), "q": ints(-1, 12), "w": floats(4, 12), "b": floats(12)},
+    image,
+    ("Attention", "a w b", "e", {"num_heads": 2, "unidirectional": 1, **MICROSOFT}),
+    ("Reshape", "e q", "y", {}),
+)
+save(
+    "fused_heads",
+    12,
+    12,
+    {"s": ints(-1, 3, 4), "q": ints(-1, 12), "g": floats(4), "h": floats(4)},
+    image,
+    ("MultiHeadAttention", "a a a", "e", {"num_heads": 2, **MICROSOFT}),
+    ("SkipLayerNormalization", "a e g h", "n", MICROSOFT),
+    ("FastGelu", "n", "f", MICROSOFT),
+    ("QuickGelu", "f", "z", MICROSOFT),
+    ("Reshape", "z q", "y", {}),
+)
+save(
+    "fused_embedding",
+    4,
+    12,
+    {"q": ints(-1, 12), "words": floats(9, 3), "places": floats(4, 3), "g": floats(3), "h": floats(3)},
+    ("Cast", "x", "ids", {"to": TensorProto.INT32}),
+    ("EmbedLayerNormalization", "ids - words places - g h", "e m", MICROSOFT),
+    ("Reshape", "e q", "y", {}),
+    x=random.integers(0, 9, (7, 4)).astype("f4"),
+)
+# A generator of images, and what changes their size.
+save(
+    "generate",
+    8,
+    108,
+    {"s": ints(-1, 2, 2, 2), "w": floats(2, 3, 3, 3), "b": floats(3), "sizes": np.array([1, 1, 1.5, 1.5], dtype="f4")},
+    image,
+    ("ConvTranspose", "a w b", "c", {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]}),
+    ("InstanceNormalization", "c b b", "n", {}),
+    ("Resize", "n - sizes", "e", {"mode": "cubic"}),
+    ("Flatten", "e", "y", {}),
+)
+save(
+    "einsum",
+    6,
+    4,
+    {"s": ints(-1, 2, 3), "w": floats(3, 2, 4)},
+    image,
+    ("Einsum", "a w", "y", {"equation": "nij,jik->nk"}),
+)
+# A length that stays open.
+save(
+    "open",
+    "length",
+    "length",
+    {},
+    ("Softmax", "x", "s", {"axis": 1}),
+    ("ReduceMax", "s", "m", {"axes": [1], "keepdims": 1}),
+    ("Div", "s m", "y", {}),
+)
+# Rows that need each other.
+save("whole", 3, 3, {}, ("Softmax", "x", "s", {"axis": 0}), ("MatMul", "s x", "y", {}), rows=3)
 # Two trees: tests for sets, and for numbers.
 rows = floats(64, 3)
 rows[:, 1] = random.integers(0, 9, 64)

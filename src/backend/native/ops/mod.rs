@@ -26,6 +26,8 @@ mod wide;
 
 #[cfg(feature = "optimize")]
 pub(crate) use conv::{Border, stand};
+#[cfg(feature = "optimize")]
+pub(crate) use layout::{Equation, Label, Labels};
 
 use super::node::Node;
 use super::op::Op;

@@ -1,6 +1,8 @@
 //! The writer of the packed format.
 
-use crate::edge::{Aggregate, Binary, CHECKSUM, Cell, Code, HEADER, Kind, MAGIC, Reduction, Unary, VERSION, checksum};
+use crate::edge::{
+    Aggregate, Binary, CHECKSUM, Cell, Code, HEADER, Kind, MAGIC, Reduction, Unary, VERSION, WHOLE, checksum,
+};
 use crate::{Error, ErrorKind, Result};
 
 /// Floats of the scratch, before it is known which of them may share their places.
@@ -15,6 +17,8 @@ pub(super) struct Span {
 pub(super) struct Port {
     pub(super) name: String,
     pub(super) kind: Kind,
+    /// Whether it has no batch axis.
+    pub(super) whole: bool,
     pub(super) dims: Vec<usize>,
     pub(super) span: Span,
 }
@@ -83,6 +87,11 @@ impl Program {
             self.texts.len() - 1
         });
         at as f32
+    }
+
+    /// The text for which a float stands.
+    pub(super) fn text(&self, code: f32) -> &str {
+        self.texts.get(code as usize).map_or("", String::as_str)
     }
 
     fn step(&mut self, code: Code) {
@@ -411,7 +420,7 @@ impl Program {
         self.texts.iter().for_each(|t| text(t, &mut body));
         for port in inputs.iter().chain(outputs) {
             text(&port.name, &mut body);
-            body.extend([port.kind as u8, port.dims.len() as u8]);
+            body.extend([port.kind as u8 | if port.whole { WHOLE } else { 0 }, port.dims.len() as u8]);
             let at = placed(&self, port.span);
             port.dims.iter().chain([&at]).for_each(|n| body.extend((*n as u32).to_le_bytes()));
         }

@@ -1,10 +1,11 @@
 //! Operators on 8-bit numbers, which stand as whole floats here, and the fused ones of ONNX Runtime.
 
 use super::learned::text;
+use super::standard::kind_of_code;
 use super::values::{Data, Packer, Value, axis_of, unsupported};
 use crate::edge::{Binary, Kind, Reduction, Unary};
-use crate::onnx::NodeProto;
 use crate::onnx::node::{float, int};
+use crate::onnx::{NodeProto, builder};
 use crate::{Error, ErrorKind, Result};
 
 impl Packer {
@@ -15,8 +16,10 @@ impl Packer {
                 let (x, scale) = (self.input(node, 0)?, self.input(node, 1)?);
                 let scale = self.along(node, &x, scale)?;
                 let zero = self.opt(node, 2)?.map(|zero| self.along(node, &x, zero)).transpose()?;
+                let kind = i32::try_from(int(node, "output_dtype", 0)).ok().and_then(kind_of_code);
+                let zero = zero.or_else(|| kind.map(|kind| Value::known(&[], kind, vec![0.0])));
                 let scaled = self.zip(node, Binary::Divide, &x, &scale, Kind::F32)?;
-                self.rounded(node, &scaled, zero, 2)?
+                self.rounded(node, &scaled, zero)?
             }
             "DequantizeLinear" => {
                 let (x, scale) = (self.input(node, 0)?, self.input(node, 1)?);
@@ -66,7 +69,6 @@ impl Packer {
     pub(super) fn microsoft(&mut self, node: &NodeProto) -> Result<()> {
         let value = match node.operator() {
             "QuantizeLinear" | "DequantizeLinear" => return self.quantised(node).map(|_| ()),
-            "MatMulNBits" => self.product_in_blocks(node)?,
             "QGemm" => self.quantised_gemm(node)?,
             "QLinearAdd" | "QLinearMul" => {
                 let f = if node.operator() == "QLinearAdd" { Binary::Add } else { Binary::Multiply };
@@ -74,7 +76,11 @@ impl Packer {
                 let sum = self.zip(node, f, &a, &b, Kind::F32)?;
                 self.requantised(node, &sum, 6, 7)?
             }
-            "QLinearSoftmax" | "QLinearSigmoid" | "QLinearLeakyRelu" | "QLinearGlobalAveragePool" => {
+            "QLinearSoftmax"
+            | "QLinearSigmoid"
+            | "QLinearLeakyRelu"
+            | "QLinearAveragePool"
+            | "QLinearGlobalAveragePool" => {
                 let x = self.dequantised(node, [0, 1, 2])?;
                 let plain = match node.operator() {
                     "QLinearSoftmax" => "Softmax",
@@ -83,6 +89,7 @@ impl Packer {
                     _ if int(node, "channels_last", 0) != 0 => {
                         return Err(unsupported(node, "channels behind the rest"));
                     }
+                    "QLinearAveragePool" => "AveragePool",
                     _ => "GlobalAveragePool",
                 };
                 let opset = self.opset;
@@ -91,6 +98,17 @@ impl Packer {
                 self.opset = opset;
                 let plain = plain?;
                 self.requantised(node, &plain, 3, 4)?
+            }
+            "QLinearReduceMean" => {
+                let x = self.dequantised(node, [0, 1, 2])?;
+                let mean = self.stands_for(node, "ReduceMean", x)?;
+                self.requantised(node, &mean, 3, 4)?
+            }
+            "QLinearWhere" => {
+                let (x, y) = (self.dequantised(node, [1, 2, 3])?, self.dequantised(node, [4, 5, 6])?);
+                let condition = self.input(node, 0)?;
+                let chosen = self.chosen(node, condition, x, y)?;
+                self.requantised(node, &chosen, 7, 8)?
             }
             "QLinearConcat" => {
                 let parts = (0..(node.input.len().saturating_sub(2)) / 3)
@@ -133,24 +151,42 @@ impl Packer {
                 let alpha = Value::known(&[], Kind::F32, vec![float(node, "alpha", 1.0)]);
                 self.zip(node, Binary::Multiply, &product, &alpha, Kind::F32)?
             }
-            "Gelu" | "BiasGelu" => {
+            "Gelu" | "BiasGelu" | "FastGelu" => {
                 let x = self.input(node, 0)?;
                 let x = self.plus(node, x, 1)?;
-                self.stands_for(node, "Gelu", x)?
+                let mut node = node.clone();
+                if node.operator() == "FastGelu" {
+                    node.attribute.push(builder::string("approximate", "tanh"));
+                }
+                self.stands_for(&node, "Gelu", x)?
             }
-            "SkipLayerNormalization" => {
+            "QuickGelu" => {
+                let x = self.input(node, 0)?;
+                let by = Value::known(&[], Kind::F32, vec![float(node, "alpha", 1.702)]);
+                let gate = self.zip(node, Binary::Multiply, &x, &by, Kind::F32)?;
+                let gate = self.map(Unary::Sigmoid, &gate, Kind::F32);
+                self.zip(node, Binary::Multiply, &x, &gate, Kind::F32)?
+            }
+            "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => {
+                let plain = node.operator() == "SkipLayerNormalization";
                 let x = self.input(node, 0)?;
                 let x = self.plus(node, x, 1)?;
-                let x = self.plus(node, x, 4)?;
-                if node.output.iter().skip(1).any(|name| !name.is_empty()) {
+                let x = self.plus(node, x, if plain { 4 } else { 3 })?;
+                if node.output.iter().skip(1).take(2).any(|name| !name.is_empty()) {
                     return Err(unsupported(node, "what comes of a normalisation beside its answer"));
                 }
-                let span = self.span(&x);
-                let span = self.program.normalise(span, x.rows().1.max(1), float(node, "epsilon", 1e-12));
-                let scaled = Value::slot(&x.shape, Kind::F32, span);
+                self.give(node, 3, x.clone());
+                let (n, epsilon) = (x.rows().1.max(1), float(node, "epsilon", 1e-12));
+                let scaled = if plain {
+                    self.standardised(&x, n, epsilon)
+                } else {
+                    self.root_mean_square(node, &x, x.shape.len().saturating_sub(1), epsilon)?
+                };
                 let scaled = self.zip(node, Binary::Multiply, &scaled, &self.input(node, 2)?, Kind::F32)?;
-                self.plus(node, scaled, 3)?
+                if plain { self.plus(node, scaled, 3)? } else { scaled }
             }
+            "MultiHeadAttention" => self.multi_head_attention(node)?,
+            "RotaryEmbedding" => self.rotary(node, [2, 3, 1])?,
             "CDist" => self.distances(node)?,
             other => return Err(unsupported(node, &format!("the operator `com.microsoft:{other}`"))),
         };
@@ -266,26 +302,19 @@ impl Packer {
 
     fn output(&mut self, node: &NodeProto, scaled: &Value, zero: usize) -> Result<Value> {
         let point = self.opt(node, zero)?.map(|value| Value { shape: Vec::new(), ..value });
-        self.rounded(node, scaled, point, zero)
+        self.rounded(node, scaled, point)
     }
 
-    /// Scaled numbers as whole ones around `zero`, which is input `at`, within the range of its type.
-    fn rounded(&mut self, node: &NodeProto, scaled: &Value, zero: Option<Value>, at: usize) -> Result<Value> {
-        let name = node.input.get(at).map(|name| name.as_str()).unwrap_or_default();
-        let [low, high] = match (self.ranges.get(name), &zero) {
-            (Some(range), _) => *range,
-            (None, Some(Value { data: Data::Known(_), .. })) => {
-                return Err(unsupported(node, "a zero point whose type is not known"));
-            }
-            // What is computed is a u8, and so is what is left out.
-            (None, _) => [0.0, 255.0],
-        };
-        let mut value = self.map(Unary::Round, scaled, Kind::I64);
+    /// Scaled numbers as whole ones around `zero`, within the range of its type; that of a u8 where there is none.
+    fn rounded(&mut self, node: &NodeProto, scaled: &Value, zero: Option<Value>) -> Result<Value> {
+        let kind = zero.as_ref().map_or(Kind::U8, |zero| zero.kind);
+        let Some([low, high]) = kind.range() else { return Err(unsupported(node, "a zero point of this type")) };
+        let mut value = self.map(Unary::Round, scaled, kind);
         if let Some(zero) = zero.filter(|z| !matches!(&z.data, Data::Known(items) if items.iter().all(|z| *z == 0.0))) {
-            value = self.zip(node, Binary::Add, &value, &zero, Kind::I64)?;
+            value = self.zip(node, Binary::Add, &value, &zero, kind)?;
         }
         for (f, bound) in [(Binary::Maximum, low), (Binary::Minimum, high)] {
-            value = self.zip(node, f, &value, &Value::known(&[], Kind::I64, vec![bound]), Kind::I64)?;
+            value = self.zip(node, f, &value, &Value::known(&[], kind, vec![bound]), kind)?;
         }
         Ok(value)
     }
@@ -320,9 +349,9 @@ impl Packer {
         let zero = p.map(Unary::Round, zero);
         let zero = p.zip_with(Binary::Maximum, zero, 0.0);
         let zero = p.zip_with(Binary::Minimum, zero, 255.0);
-        let (scale, zero) = (Value::slot(&[], Kind::F32, scale), Value::slot(&[], Kind::I64, zero));
+        let (scale, zero) = (Value::slot(&[], Kind::F32, scale), Value::slot(&[], Kind::U8, zero));
         let scaled = self.zip(node, Binary::Divide, x, &scale, Kind::F32)?;
-        let quantised = self.rounded(node, &scaled, Some(zero.clone()), usize::MAX)?;
+        let quantised = self.rounded(node, &scaled, Some(zero.clone()))?;
         Ok([quantised, scale, zero])
     }
 
@@ -357,50 +386,6 @@ impl Packer {
         let scale = self.zip(node, Binary::Divide, &scale, &to, Kind::F32)?;
         let scaled = self.zip(node, Binary::Multiply, &sums, &scale, Kind::F32)?;
         self.output(node, &scaled, 8)
-    }
-
-    /// `MatMulNBits`: weights (n, blocks, bytes) of a few bits, the lowest first, with a scale and a zero point for each block.
-    fn product_in_blocks(&mut self, node: &NodeProto) -> Result<Value> {
-        let size = |name: &str| usize::try_from(int(node, name, 0)).unwrap_or(0);
-        let (k, n, bits, block) = (size("K"), size("N"), int(node, "bits", 4) as usize, size("block_size"));
-        let lists = [1, 2].map(|i| self.known(node, i));
-        let [Ok(Some(bytes)), Ok(Some(scales))] = lists else {
-            return Err(unsupported(node, "a product with computed weights"));
-        };
-        let zeros = self.known(node, 3)?;
-        if self.opt(node, 4)?.is_some() || ![2, 4, 8].contains(&bits) || block == 0 || k == 0 || n == 0 {
-            return Err(unsupported(node, "a product in blocks of this form"));
-        }
-        self.check(node, &[n, k])?;
-        let (blocks, each) = (k.div_ceil(block), 8 / bits);
-        let bytes_of_block = block.div_ceil(each);
-        let bytes_of_zeros = blocks.div_ceil(each);
-        // Zero points stand in bits as weights do, or are numbers of their own.
-        let packed = self.ranges.contains_key(node.input.get(3).map_or("", |name| name.as_str()));
-        let zeros_of_row = if packed { bytes_of_zeros } else { blocks };
-        let fits = bytes.len() == n * blocks * bytes_of_block
-            && scales.len() == n * blocks
-            && zeros.as_ref().is_none_or(|zeros| zeros.len() == n * zeros_of_row);
-        if !fits {
-            return Err(Error::new(ErrorKind::WrongShape, "weights in blocks of another size").node(node.label()));
-        }
-        let part = |bytes: &[f32], i: usize| ((bytes[i / each] as u32 >> (i % each * bits)) & ((1 << bits) - 1)) as f32;
-        let mut weights = vec![0.0; k * n];
-        for j in 0..n {
-            for i in 0..k {
-                let (b, at) = (i / block, i % block);
-                let q = part(&bytes[(j * blocks + b) * bytes_of_block..], at);
-                let zero = match &zeros {
-                    None => (1u32 << (bits - 1)) as f32,
-                    Some(zeros) if packed => part(&zeros[j * zeros_of_row..], b),
-                    Some(zeros) => zeros[j * zeros_of_row + b],
-                };
-                weights[i * n + j] = (q - zero) * scales[j * blocks + b];
-            }
-        }
-        let x = self.input(node, 0)?;
-        let product = self.multiplied(node, &x, &Value::known(&[k, n], Kind::F32, weights))?;
-        self.plus(node, product, 5)
     }
 
     /// Distances of one row to known points.

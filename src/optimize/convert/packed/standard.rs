@@ -4,6 +4,7 @@ use super::values::{Data, Packer, Value, axis_of, common_shape, unsupported, who
 use crate::Result;
 use crate::edge::{Binary, Kind, Reduction, Unary};
 use crate::onnx::NodeProto;
+use crate::onnx::data_type as t;
 use crate::onnx::node::int;
 
 fn unary_of(operator: &str) -> Option<Unary> {
@@ -56,6 +57,9 @@ fn binary_of(operator: &str) -> Option<Binary> {
         "And" => Binary::And,
         "Or" => Binary::Or,
         "Xor" => Binary::Xor,
+        "BitwiseAnd" => Binary::BitAnd,
+        "BitwiseOr" => Binary::BitOr,
+        "BitwiseXor" => Binary::BitXor,
         _ => return None,
     })
 }
@@ -77,6 +81,37 @@ fn reduction_of(operator: &str) -> Option<Reduction> {
     })
 }
 
+/// What the numbers of an element type of ONNX are.
+pub(super) const fn kind_of_code(code: i32) -> Option<Kind> {
+    Some(match code {
+        t::FLOAT => Kind::F32,
+        t::DOUBLE => Kind::F64,
+        t::FLOAT16 => Kind::F16,
+        t::BFLOAT16 => Kind::Bf16,
+        t::BOOL => Kind::Bool,
+        t::INT64 => Kind::I64,
+        t::INT32 => Kind::I32,
+        t::INT16 => Kind::I16,
+        t::INT8 => Kind::I8,
+        t::INT4 => Kind::I4,
+        t::UINT64 => Kind::U64,
+        t::UINT32 => Kind::U32,
+        t::UINT16 => Kind::U16,
+        t::UINT8 => Kind::U8,
+        t::UINT4 => Kind::U4,
+        t::STRING => Kind::Text,
+        _ => return None,
+    })
+}
+
+/// Whether a node is a constant, or works number by number.
+pub(super) fn is_plain(node: &NodeProto) -> bool {
+    let operator = node.operator();
+    let kept = ["value", "value_float", "value_int", "value_floats", "value_ints"];
+    let constant = operator == "Constant" && kept.iter().any(|name| node.find_attribute(name).is_some());
+    operator == "Identity" || constant || unary_of(operator).is_some() || binary_of(operator).is_some()
+}
+
 impl Packer {
     /// Packs a node of the standard domain.
     pub(super) fn standard(&mut self, node: &NodeProto) -> Result<()> {
@@ -95,10 +130,21 @@ impl Packer {
             value
         } else if let Some(value) = self.layered(node)? {
             value
+        } else if let Some(value) = self.windowed(node)? {
+            value
+        } else if let Some(value) = self.normalising(node)? {
+            value
         } else {
             match operator {
-                // A model that answers drops nothing.
-                "Identity" | "Dropout" => self.input(node, 0)?,
+                "Identity" => self.input(node, 0)?,
+                "Dropout" => {
+                    if self.known(node, 2)?.is_some_and(|training| training.iter().any(|t| *t != 0.0)) {
+                        return Err(unsupported(node, "what is dropped at random"));
+                    }
+                    let x = self.input(node, 0)?;
+                    self.give(node, 1, Value::known(&x.shape, Kind::Bool, vec![1.0; x.len()]));
+                    x
+                }
                 "Constant" => self.constant(node)?,
                 "Cast" => self.cast(node)?,
                 "CastLike" => {
@@ -107,7 +153,42 @@ impl Packer {
                 }
                 "Where" => self.selected(node)?,
                 "Clip" => self.clipped(node)?,
-                "CumSum" => self.running(node)?,
+                "Mean" => {
+                    let sum = self.folded(node, Binary::Add)?;
+                    let by = Value::known(&[], Kind::F32, vec![node.input.len() as f32]);
+                    self.zip(node, Binary::Divide, &sum, &by, sum.kind)?
+                }
+                "Mod" => self.remainder(node)?,
+                "BitShift" => self.shifted(node)?,
+                "BitwiseNot" => {
+                    let x = self.input(node, 0)?;
+                    let Some([low, high]) = x.kind.range() else {
+                        return Err(unsupported(node, "bits of numbers of more than 16"));
+                    };
+                    self.zip(node, Binary::Subtract, &Value::known(&[], x.kind, vec![low + high]), &x, x.kind)?
+                }
+                "IsInf" => {
+                    let x = self.input(node, 0)?;
+                    let [up, down] = ["detect_positive", "detect_negative"].map(|name| int(node, name, 1) != 0);
+                    let x = match (up, down) {
+                        (true, false) => x,
+                        (false, true) => self.map(Unary::Negate, &x, x.kind),
+                        (true, true) => self.map(Unary::Absolute, &x, x.kind),
+                        (false, false) => Value::known(&x.shape, x.kind, vec![0.0; x.len()]),
+                    };
+                    self.zip(node, Binary::Equal, &x, &Value::known(&[], x.kind, vec![f32::INFINITY]), Kind::Bool)?
+                }
+                "ReduceLogSum" => {
+                    let sum = self.reduced(node, Reduction::Sum)?;
+                    self.map(Unary::Log, &sum, sum.kind)
+                }
+                "OneHot" => self.one_of(node)?,
+                "Einsum" => self.summed_products(node)?,
+                "Resize" | "Upsample" => self.resized(node)?,
+                "RotaryEmbedding" => self.rotary(node, [1, 2, 3])?,
+                "Attention" => return self.attention(node),
+                "CausalConvWithState" => return self.causal_convolution(node),
+                "LinearAttention" => return self.linear_attention(node),
                 "Split" => return self.split(node),
                 "TopK" => return self.top(node),
                 "GRU" | "LSTM" | "RNN" => return self.recurrence(node),
@@ -127,24 +208,80 @@ impl Packer {
         let mut value = self.input(node, 0)?;
         for i in 1..node.input.len() {
             let other = self.input(node, i)?;
-            if value.kind == Kind::Text && f != Binary::Equal {
-                return Err(unsupported(node, "arithmetic on texts"));
+            if value.kind == Kind::Text {
+                // Texts that no table holds are all the same number.
+                let known = [&value, &other].iter().any(|value| matches!(value.data, Data::Known(_)));
+                if f != Binary::Equal || !known {
+                    return Err(unsupported(node, "arithmetic on texts, or comparing two that are computed,"));
+                }
             }
-            let kind = if (f as u8) >= Binary::Equal as u8 { Kind::Bool } else { value.kind };
-            let whole = f == Binary::Divide && value.kind == Kind::I64;
+            if matches!(f, Binary::BitAnd | Binary::BitOr | Binary::BitXor) && value.kind.range().is_none() {
+                return Err(unsupported(node, "bits of numbers of more than 16"));
+            }
+            let kind = if f.is_test() { Kind::Bool } else { value.kind };
+            let whole = f == Binary::Divide && kind.is_whole();
             value = self.zip(node, f, &value, &other, kind)?;
             if whole {
-                value = self.map(Unary::Truncate, &value, Kind::I64);
+                value = self.map(Unary::Truncate, &value, kind);
+            }
+            if matches!(f, Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Power) {
+                value = self.wrapped(node, value)?;
             }
         }
         Ok(value)
     }
 
+    /// `Mod`: with the sign of the divisor, or with that of what is divided where `fmod` says so.
+    fn remainder(&mut self, node: &NodeProto) -> Result<Value> {
+        let (a, b) = (self.input(node, 0)?, self.input(node, 1)?);
+        let rest = self.zip(node, Binary::Remainder, &a, &b, a.kind)?;
+        if int(node, "fmod", 0) != 0 || rest.len() == 0 {
+            return Ok(rest);
+        }
+        let product = self.zip(node, Binary::Multiply, &rest, &b, a.kind)?;
+        let apart = self.zip(node, Binary::Less, &product, &Value::known(&[], a.kind, vec![0.0]), Kind::Bool)?;
+        let moved = self.zip(node, Binary::Add, &rest, &b, a.kind)?;
+        let [apart, moved, rest_span] = [&apart, &moved, &rest].map(|value| self.span(value));
+        Ok(Value::slot(&rest.shape, a.kind, self.program.select(apart, moved, rest_span)))
+    }
+
+    fn shifted(&mut self, node: &NodeProto) -> Result<Value> {
+        let (a, b) = (self.input(node, 0)?, self.input(node, 1)?);
+        let power = self.zip(node, Binary::Power, &Value::known(&[], Kind::F32, vec![2.0]), &b, Kind::F32)?;
+        if super::learned::text(node, "direction", "") == "LEFT" {
+            let product = self.zip(node, Binary::Multiply, &a, &power, a.kind)?;
+            return self.wrapped(node, product);
+        }
+        let quotient = self.zip(node, Binary::Divide, &a, &power, a.kind)?;
+        Ok(self.map(Unary::Floor, &quotient, a.kind))
+    }
+
+    /// `OneHot`: one of two numbers at every place of a new axis.
+    fn one_of(&mut self, node: &NodeProto) -> Result<Value> {
+        let (x, depth, values) = (self.input(node, 0)?, self.known(node, 1)?, self.known(node, 2)?);
+        let kind = self.input(node, 2)?.kind;
+        let n = depth.and_then(|d| d.first().copied()).filter(|n| *n >= 1.0);
+        let (Some(n), Some([off, on])) = (n, values.as_deref()) else {
+            return Err(unsupported(node, "a choice among none"));
+        };
+        let n = n as usize;
+        let mut shape = x.shape.clone();
+        shape.push(n);
+        self.check(node, &shape)?;
+        // Places may count from the end.
+        let span = self.span(&x);
+        let negative = self.program.zip_with(Binary::Less, span, 0.0);
+        let moved = self.program.zip_with(Binary::Add, span, n as f32);
+        let span = self.program.select(negative, moved, span);
+        let hot = self.program.one_hot(span, &(0..n).map(|i| i as f32).collect::<Vec<_>>());
+        let scaled = self.program.zip_with(Binary::Multiply, hot, on - off);
+        let hot = Value::slot(&shape, kind, self.program.zip_with(Binary::Add, scaled, *off));
+        let axis = axis_of(node, int(node, "axis", -1), shape.len())?;
+        Ok(self.axis_back(&hot, axis))
+    }
+
     fn constant(&mut self, node: &NodeProto) -> Result<Value> {
         if let Some(tensor) = node.find_attribute("value").and_then(|a| a.t.as_deref()) {
-            if let Some(name) = node.output.first() {
-                self.name_range(name, tensor);
-            }
             return self.tensor(tensor);
         }
         let found = |name: &str| node.find_attribute(name);
@@ -168,31 +305,49 @@ impl Packer {
     }
 
     fn cast(&mut self, node: &NodeProto) -> Result<Value> {
-        use crate::onnx::data_type as t;
         let x = self.input(node, 0)?;
-        let kind = match int(node, "to", 0) as i32 {
-            t::FLOAT | t::DOUBLE | t::FLOAT16 | t::BFLOAT16 => Kind::F32,
-            t::BOOL => Kind::Bool,
-            t::INT64 | t::INT32 => Kind::I64,
-            t::STRING => Kind::Text,
-            _ => return Err(unsupported(node, "a cast to this type")),
-        };
+        let kind = i32::try_from(int(node, "to", 0)).ok().and_then(kind_of_code);
+        let kind = kind.ok_or_else(|| unsupported(node, "a cast to this type"))?;
         self.cast_to(node, x, kind)
     }
 
     fn cast_to(&mut self, node: &NodeProto, x: Value, kind: Kind) -> Result<Value> {
+        let narrower = |range: [f32; 2]| x.kind.range().is_none_or(|own| own[0] < range[0] || own[1] > range[1]);
         match (x.kind, kind) {
             (Kind::Text, Kind::Text) => Ok(x),
             (Kind::Text, _) => Err(unsupported(node, "a cast of texts to numbers")),
             (_, Kind::Text) => Err(unsupported(node, "a cast of numbers to texts")),
-            (Kind::F32, Kind::I64) => Ok(self.map(Unary::Truncate, &x, kind)),
-            (Kind::F32 | Kind::I64, Kind::Bool) => Ok(self.map(Unary::Truth, &x, kind)),
+            (Kind::Bool, _) => Ok(Value { kind, ..x }),
+            (_, Kind::Bool) => Ok(self.map(Unary::Truth, &x, kind)),
+            (from, to) if to.is_whole() => {
+                let narrower = to.range().is_some_and(narrower);
+                let x = if from.is_whole() { Value { kind, ..x } } else { self.map(Unary::Truncate, &x, kind) };
+                if narrower { self.wrapped(node, x) } else { Ok(x) }
+            }
             _ => Ok(Value { kind, ..x }),
         }
     }
 
+    /// Numbers of a narrow type that left its range come in again at the other end.
+    fn wrapped(&mut self, node: &NodeProto, x: Value) -> Result<Value> {
+        let Some([low, high]) = x.kind.range() else { return Ok(x) };
+        let count = high - low + 1.0;
+        let mut turns = x.clone();
+        for (f, by) in [(Binary::Subtract, low), (Binary::Divide, count)] {
+            turns = self.zip(node, f, &turns, &Value::known(&[], Kind::F32, vec![by]), Kind::F32)?;
+        }
+        let turns = self.map(Unary::Floor, &turns, Kind::F32);
+        let turns = self.zip(node, Binary::Multiply, &turns, &Value::known(&[], Kind::F32, vec![count]), Kind::F32)?;
+        self.zip(node, Binary::Subtract, &x, &turns, x.kind)
+    }
+
     fn selected(&mut self, node: &NodeProto) -> Result<Value> {
         let [condition, a, b] = [self.input(node, 0)?, self.input(node, 1)?, self.input(node, 2)?];
+        self.chosen(node, condition, a, b)
+    }
+
+    /// `a` where the condition holds, else `b`.
+    pub(super) fn chosen(&mut self, node: &NodeProto, condition: Value, a: Value, b: Value) -> Result<Value> {
         let shape = common_shape(node, &a.shape, &b.shape)?;
         let shape = common_shape(node, &shape, &condition.shape)?;
         let len = self.check(node, &shape)?;
@@ -235,11 +390,18 @@ impl Packer {
         let x = self.input(node, 0)?;
         let rank = x.shape.len();
         let picks = matches!(f, Reduction::ArgMax | Reduction::ArgMin);
+        let mut last = None;
+        let mut x = x;
         let axes = if picks {
+            let axis = axis_of(node, int(node, "axis", 0), rank)?;
             if int(node, "select_last_index", 0) != 0 {
-                return Err(unsupported(node, "the last of the greatest"));
+                // The first from the other end.
+                let mut kept: Vec<Vec<usize>> = x.shape.iter().map(|n| (0..*n).collect()).collect();
+                kept[axis].reverse();
+                x = self.picked(&x, &kept);
+                last = Some(x.shape[axis] as f32 - 1.0);
             }
-            vec![axis_of(node, int(node, "axis", 0), rank)?]
+            vec![axis]
         } else {
             let mut axes = self.axes(node, "axes", 1, rank)?.unwrap_or_default();
             if axes.is_empty() {
@@ -261,7 +423,6 @@ impl Packer {
             .collect();
         // Axes of length 1 between others change nothing; other axes are brought together.
         let mut long: Vec<usize> = axes.iter().copied().filter(|axis| x.shape[*axis] != 1).collect();
-        let mut x = x;
         if long.windows(2).any(|pair| x.shape[pair[0] + 1..pair[1]].iter().any(|n| *n != 1)) {
             let order: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).chain(axes.iter().copied()).collect();
             x = self.permuted(&x, &order);
@@ -270,7 +431,11 @@ impl Packer {
         let len: usize = long.iter().map(|axis| x.shape[*axis]).product();
         let inner: usize = long.last().map_or(1, |last| x.shape[last + 1..].iter().product());
         let span = self.span(&x);
-        let span = self.program.reduce(f, span, len, inner);
+        let mut span = self.program.reduce(f, span, len, inner);
+        if let Some(last) = last {
+            let last = self.program.constant(&[last]);
+            span = self.program.zip(Binary::Subtract, last, span);
+        }
         Ok(Value::slot(&shape, if picks { Kind::I64 } else { x.kind }, span))
     }
 

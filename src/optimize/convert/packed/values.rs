@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::program::{Program, Span};
 use crate::edge::{Binary, Kind, Unary, binary, unary};
-use crate::onnx::{DenseTensor, ExternalData, NodeProto, TensorData, TensorProto, data_type};
+use crate::onnx::{DenseTensor, ExternalData, NodeProto, OperatorSetIdProto, TensorData, TensorProto};
 use crate::{Error, ErrorKind, Result};
 
 /// Numbers that are known, or where they will stand.
@@ -23,8 +23,10 @@ pub(super) struct Value {
 }
 
 impl Value {
+    /// Numbers that will stand at `span`; of none, all are known.
     pub(super) fn slot(shape: &[usize], kind: Kind, span: Span) -> Self {
-        Self { shape: shape.to_vec(), kind, data: Data::Slot(span) }
+        let data = if shape.contains(&0) { Data::Known(Vec::new()) } else { Data::Slot(span) };
+        Self { shape: shape.to_vec(), kind, data }
     }
 
     pub(super) fn known(shape: &[usize], kind: Kind, items: Vec<f32>) -> Self {
@@ -54,16 +56,19 @@ pub(super) fn unsupported(node: &NodeProto, what: &str) -> Error {
 pub(super) struct Packer {
     pub(super) program: Program,
     pub(super) values: HashMap<String, Value>,
-    /// The least and the greatest of the type of constants of 8 and 16 bits, by name.
-    pub(super) ranges: HashMap<String, [f32; 2]>,
+    pub(super) sequences: HashMap<String, Vec<Value>>,
     pub(super) external: Option<ExternalData>,
     pub(super) opset: i64,
+    pub(super) opsets: Vec<OperatorSetIdProto>,
     pub(super) max_elements: usize,
 }
 
 impl Packer {
     /// Packs a node.
     pub(super) fn node(&mut self, node: &NodeProto) -> Result<()> {
+        if self.sequenced(node)? || self.tried(node)? {
+            return Ok(());
+        }
         match node.operator_domain() {
             "" => self.standard(node),
             "ai.onnx.ml" => self.learned(node),
@@ -77,22 +82,7 @@ impl Packer {
         let name = tensor.name.as_deref().unwrap_or_default();
         let value = self.tensor(tensor).map_err(|e| e.tensor(name))?;
         self.values.insert(name.to_owned(), value);
-        self.name_range(name, tensor);
         Ok(())
-    }
-
-    /// Keeps the range of the type of a constant that may be a zero point.
-    pub(super) fn name_range(&mut self, name: &str, tensor: &TensorProto) {
-        let range = match tensor.data_type.unwrap_or_default() {
-            data_type::INT8 => [-128.0, 127.0],
-            data_type::UINT8 => [0.0, 255.0],
-            data_type::INT4 => [-8.0, 7.0],
-            data_type::UINT4 => [0.0, 15.0],
-            data_type::INT16 => [-32768.0, 32767.0],
-            data_type::UINT16 => [0.0, 65535.0],
-            _ => return,
-        };
-        self.ranges.insert(name.to_owned(), range);
     }
 
     /// Input `i` of `node`, unless it was left out.
@@ -200,7 +190,8 @@ impl Packer {
 
     /// The numbers of a tensor of the file; texts become their codes.
     pub(super) fn tensor(&mut self, tensor: &TensorProto) -> Result<Value> {
-        let DenseTensor { dims, data } = if tensor.is_packed() {
+        let small = tensor.is_packed();
+        let DenseTensor { dims, data } = if small {
             tensor.unpacked(self.max_elements)?
         } else {
             tensor.to_dense(self.external.as_ref(), self.max_elements)?
@@ -211,23 +202,23 @@ impl Packer {
         let whole = |items: Vec<i64>| items.into_iter().map(exact).collect::<Result<Vec<f32>>>();
         let (kind, items) = match data {
             TensorData::F32(x) => (Kind::F32, x),
-            TensorData::F64(x) => (Kind::F32, x.into_iter().map(|x| x as f32).collect()),
+            TensorData::F64(x) => (Kind::F64, x.into_iter().map(|x| x as f32).collect()),
             TensorData::I64(x) => (Kind::I64, whole(x)?),
-            TensorData::I32(x) => (Kind::I64, whole(x.into_iter().map(i64::from).collect())?),
-            TensorData::I8(x) => (Kind::I64, x.into_iter().map(f32::from).collect()),
-            TensorData::U8(x) => (Kind::I64, x.into_iter().map(f32::from).collect()),
-            TensorData::I16(x) => (Kind::I64, x.into_iter().map(f32::from).collect()),
-            TensorData::U16(x) => (Kind::I64, x.into_iter().map(f32::from).collect()),
-            TensorData::F16(x) => (Kind::F32, x.into_iter().map(f32::from).collect()),
-            TensorData::Bf16(x) => (Kind::F32, x.into_iter().map(f32::from).collect()),
+            TensorData::I32(x) => (Kind::I32, whole(x.into_iter().map(i64::from).collect())?),
+            TensorData::I8(x) => (if small { Kind::I4 } else { Kind::I8 }, x.into_iter().map(f32::from).collect()),
+            TensorData::U8(x) => (if small { Kind::U4 } else { Kind::U8 }, x.into_iter().map(f32::from).collect()),
+            TensorData::I16(x) => (Kind::I16, x.into_iter().map(f32::from).collect()),
+            TensorData::U16(x) => (Kind::U16, x.into_iter().map(f32::from).collect()),
+            TensorData::U32(x) => (Kind::U32, whole(x.into_iter().map(i64::from).collect())?),
+            TensorData::U64(x) => {
+                (Kind::U64, whole(x.into_iter().map(|x| i64::try_from(x).unwrap_or(i64::MAX)).collect())?)
+            }
+            TensorData::F16(x) => (Kind::F16, x.into_iter().map(f32::from).collect()),
+            TensorData::Bf16(x) => (Kind::Bf16, x.into_iter().map(f32::from).collect()),
             TensorData::Bool(x) => (Kind::Bool, x.into_iter().map(|b| f32::from(u8::from(b))).collect()),
             TensorData::String(x) => {
                 let codes = x.iter().map(|text| self.program.code(text));
                 (Kind::Text, codes.collect())
-            }
-            other => {
-                let what = format!("constants of type {} have no packed form", other.data_type());
-                return Err(Error::new(ErrorKind::Unsupported, what));
             }
         };
         Ok(Value::known(&dims, kind, items))

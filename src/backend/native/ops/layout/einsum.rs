@@ -4,6 +4,7 @@ use smallvec::smallvec;
 
 use super::Group;
 use super::common::{SmallStrides, Walk, no_sequence, spreads, strides, volume, walked};
+use super::equation::{Equation, Label, Labels};
 use super::scatter::Combine;
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
@@ -14,123 +15,12 @@ use crate::{Error, ErrorKind, Result};
 
 pub(super) const GROUP: Group = &[("Einsum", build)];
 
-/// An axis of the equation: a letter, or the place from the end of one that an ellipsis stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Label {
-    /// Earlier axes of an ellipsis stand farther from its end.
-    Rest(std::cmp::Reverse<usize>),
-    Letter(u8),
-}
-
-/// One term of an equation: the letters before and after an ellipsis, if there is one.
-#[derive(Debug, Clone, Default)]
-struct Term {
-    before: Vec<u8>,
-    after: Option<Vec<u8>>,
-}
-
-impl Term {
-    fn parse(text: &str) -> Result<Self> {
-        let letters = |part: &str| -> Result<Vec<u8>> {
-            let kept = part.bytes().filter(|b| !b.is_ascii_whitespace());
-            kept.map(|b| if b.is_ascii_alphabetic() { Ok(b) } else { Err(bad_equation(text)) }).collect()
-        };
-        match text.split_once("...") {
-            None => Ok(Self { before: letters(text)?, after: None }),
-            Some((before, after)) => Ok(Self { before: letters(before)?, after: Some(letters(after)?) }),
-        }
-    }
-
-    fn letters(&self) -> impl Iterator<Item = u8> + '_ {
-        self.before.iter().chain(self.after.iter().flatten()).copied()
-    }
-
-    /// The labels of the axes of a value of `rank`, the ellipsis standing for those that no letter takes.
-    fn labels(&self, rank: usize) -> Option<Vec<Label>> {
-        let free = rank.checked_sub(self.letters().count())?;
-        if self.after.is_none() && free > 0 {
-            return None;
-        }
-        Some(self.with_ellipsis(free))
-    }
-
-    fn with_ellipsis(&self, free: usize) -> Vec<Label> {
-        let letter = |&l: &u8| Label::Letter(l);
-        let mut labels: Vec<Label> = self.before.iter().map(letter).collect();
-        if let Some(after) = &self.after {
-            labels.extend((0..free).rev().map(|i| Label::Rest(std::cmp::Reverse(i))));
-            labels.extend(after.iter().map(letter));
-        }
-        labels
-    }
-}
-
-#[cold]
-fn bad_equation(text: &str) -> Error {
-    Error::new(ErrorKind::Malformed, "Einsum can't read its equation")
-        .expected("letters, one `...` a term, `,` and `->`")
-        .actual(text)
-}
-
-/// The sum of the products of the inputs over the labels that the output does not have.
 #[derive(Debug)]
-struct Einsum {
-    terms: Vec<Term>,
-    /// `None` for the labels that occur once, in order.
-    output: Option<Term>,
-}
+struct Einsum(Equation);
 
 fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
     let equation = node.string("equation")?.ok_or_else(|| node.malformed("Einsum has no `equation`"))?;
-    let (left, right) = match equation.split_once("->") {
-        Some((left, right)) => (left, Some(right)),
-        None => (equation, None),
-    };
-    let terms = left.split(',').map(Term::parse).collect::<Result<Vec<_>>>()?;
-    let output = right.map(Term::parse).transpose()?;
-    if terms.len() != node.inputs() {
-        return Err(node.malformed("the equation of Einsum does not have one term for each input"));
-    }
-    if let Some(output) = &output {
-        let mut letters: Vec<u8> = output.letters().collect();
-        if letters.iter().any(|&l| !terms.iter().any(|t| t.letters().any(|x| x == l))) {
-            return Err(node.malformed("the output of Einsum has a letter that no input has"));
-        }
-        let count = letters.len();
-        letters.sort_unstable();
-        letters.dedup();
-        if letters.len() != count {
-            return Err(node.malformed("the output of Einsum has a letter twice"));
-        }
-    }
-    Ok(Box::new(Einsum { terms, output }))
-}
-
-/// The labels of the inputs and the output for inputs of given ranks.
-struct Labels {
-    inputs: Vec<Vec<Label>>,
-    output: Vec<Label>,
-}
-
-impl Einsum {
-    fn labels(&self, ranks: impl Iterator<Item = usize>) -> Option<Labels> {
-        let inputs: Vec<_> = self.terms.iter().zip(ranks).map(|(t, rank)| t.labels(rank)).collect::<Option<_>>()?;
-        let free = |labels: &Vec<Label>| labels.iter().filter(|l| matches!(l, Label::Rest(_))).count();
-        let rest = inputs.iter().map(free).max().unwrap_or(0);
-        let output = match &self.output {
-            Some(output) => output.with_ellipsis(rest),
-            None => {
-                let all: Vec<Label> = inputs.iter().flatten().copied().collect();
-                let once = |l: &Label| matches!(l, Label::Letter(_)) && all.iter().filter(|x| *x == l).count() == 1;
-                let mut letters: Vec<Label> = all.iter().copied().filter(once).collect();
-                letters.sort_unstable();
-                let mut output: Vec<Label> = (0..rest).rev().map(|i| Label::Rest(std::cmp::Reverse(i))).collect();
-                output.extend(letters);
-                output
-            }
-        };
-        Some(Labels { inputs, output })
-    }
+    Ok(Box::new(Einsum(Equation::parse(equation, node.inputs())?)))
 }
 
 /// A value whose axes have names, each once.
@@ -261,8 +151,8 @@ fn contracted(a: &Named<'_>, b: &Named<'_>, kept: &[Label], sizes: &Sizes, cx: &
 
 impl Op for Einsum {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
-        let values = (0..self.terms.len()).map(|i| args.get(i)).collect::<Result<Vec<_>>>()?;
-        let Labels { inputs, output } = self.labels(values.iter().map(|v| v.rank())).ok_or_else(|| {
+        let values = (0..self.0.len()).map(|i| args.get(i)).collect::<Result<Vec<_>>>()?;
+        let Labels { inputs, output } = self.0.labels(values.iter().map(|v| v.rank())).ok_or_else(|| {
             Error::new(ErrorKind::WrongShape, "an input of Einsum has another number of axes than its term")
                 .actual(values.iter().map(|v| shape_text(v.shape())).collect::<Vec<_>>().join(", "))
         })?;
@@ -290,7 +180,7 @@ impl Op for Einsum {
     }
 
     fn mixes_rows(&self, inputs: &[Flow], outputs: &[Flow]) -> bool {
-        let Some(labels) = self.labels(inputs.iter().map(Flow::rank)) else { return true };
+        let Some(labels) = self.0.labels(inputs.iter().map(Flow::rank)) else { return true };
         let varying = inputs.iter().zip(&labels.inputs).flat_map(|(flow, labels)| {
             labels.iter().enumerate().filter(|(a, _)| flow.varies(*a)).map(move |(_, l)| (*l, labels))
         });

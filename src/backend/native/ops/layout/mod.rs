@@ -6,6 +6,7 @@ mod crop;
 mod det;
 pub(super) mod distance;
 mod einsum;
+mod equation;
 mod expand;
 mod fill;
 mod gather;
@@ -30,6 +31,8 @@ use super::Group;
 
 pub(super) use common::{Ints, axis_of, index_of, move_axis, no_sequence, permuted, scalar_i64, spreads};
 pub(super) use concat::concat;
+#[cfg(feature = "optimize")]
+pub(crate) use equation::{Equation, Label, Labels};
 pub(super) use expand::{broadcast, stretched};
 pub(super) use permute::Transpose;
 pub(super) use reshape::Reshaped;

@@ -74,6 +74,8 @@ pub(super) struct Site<'g> {
     constants: &'g HashMap<&'g str, &'g TensorProto>,
     around: &'g Surroundings<'g>,
     pub(super) opset: i64,
+    /// Whether the reader of the graph has operators on weights in blocks.
+    pub(super) takes_blocks: bool,
     limits: &'g Limits,
     /// Numbers the values made up in this file.
     serial: &'g mut usize,
@@ -90,7 +92,17 @@ impl<'g> Site<'g> {
         limits: &'g Limits,
         serial: &'g mut usize,
     ) -> Self {
-        Self { node, constants, around, opset, limits, serial, nodes: Vec::new(), initializers: Vec::new() }
+        Self {
+            node,
+            constants,
+            around,
+            opset,
+            takes_blocks: false,
+            limits,
+            serial,
+            nodes: Vec::new(),
+            initializers: Vec::new(),
+        }
     }
 
     /// The nodes and initialisers made.
@@ -130,8 +142,7 @@ impl<'g> Site<'g> {
     /// [`ErrorKind::Unsupported`] when it is not a constant; what reading it gives.
     pub(super) fn values(&self, name: &str) -> Result<DenseTensor> {
         let tensor = self.constant(name).ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, "the backend `tract` takes this operator only with constant weights")
-                .tensor(name)
+            Error::new(ErrorKind::Unsupported, "this operator is taken only with constant weights").tensor(name)
         })?;
         if tensor.is_packed() {
             return tensor.unpacked(self.limits.max_elements);

@@ -156,7 +156,7 @@ fn mat_mul_n_bits(site: &mut Site<'_>) -> Result<()> {
     if !matches!(bits, 2 | 4 | 8) {
         return Err(site.unsupported("weights of 2, 4 or 8 bits are taken").actual(bits));
     }
-    if bits == 4 && groups.is_empty() && packed_zeros {
+    if site.takes_blocks && bits == 4 && groups.is_empty() && packed_zeros {
         site.keep();
         return Ok(());
     }
@@ -242,13 +242,13 @@ fn gather_block_quantized(site: &mut Site<'_>) -> Result<()> {
     let (bits, gather, quantize) = (site.int("bits", 4), site.int("gather_axis", 0), site.int("quantize_axis", 1));
     let block = size(site, "block_size").unwrap_or(128);
     let Some(table) = site.constant(data) else {
-        return Err(site.unsupported("the backend `tract` takes this operator only with constant weights"));
+        return Err(site.unsupported("this operator is taken only with constant weights"));
     };
     let rank = table.dims.len();
     let last = quantize == -1 || quantize == rank as i64 - 1;
     let bytes_of = |code: Option<i32>| code == Some(data_type::UINT8);
     let in_bytes = bytes_of(table.data_type);
-    if in_bytes && bits == 4 && rank == 2 && gather == 0 && last {
+    if site.takes_blocks && in_bytes && bits == 4 && rank == 2 && gather == 0 && last {
         site.keep();
         return Ok(());
     }

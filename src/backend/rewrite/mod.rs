@@ -1,4 +1,4 @@
-//! Operators of ONNX Runtime's quantiser, rewritten into standard ones that tract has.
+//! Operators of ONNX Runtime's own, rewritten into standard ones: for tract, and for the packed form.
 //!
 //! `onnxruntime.quantization` writes operators of the domain `com.microsoft` that compute on 8-bit numbers. Each
 //! becomes what it stands for: its inputs dequantised, the plain operator, its output quantised. The arithmetic
@@ -19,32 +19,78 @@ use std::collections::{HashMap, HashSet};
 use site::{Site, Surroundings};
 
 use crate::backend::file::used_names;
-use crate::onnx::{GraphProto, NodeProto, TensorProto};
+use crate::onnx::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::{Limits, Result};
 
 /// Rewrites one node.
 type Rule = fn(&mut Site<'_>) -> Result<()>;
 
-/// The rules of every module, by domain and operator.
-const RULES: &[&[(&str, &str, Rule)]] =
-    &[attention::RULES, blocks::RULES, embed::RULES, linear::RULES, lstm::RULES, pick::RULES, qdq::RULES];
+/// Rules by domain and operator.
+type Rules = &'static [&'static [(&'static str, &'static str, Rule)]];
 
-/// Rewrites the nodes of `graph` and of its subgraphs; gives the operators that were rewritten, each once.
+/// Who reads the graph.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reader {
+    #[cfg(feature = "tract")]
+    Tract,
+    /// The packer of the packed form.
+    #[cfg(feature = "optimize")]
+    Packer,
+}
+
+impl Reader {
+    const fn rules(self) -> Rules {
+        match self {
+            #[cfg(feature = "tract")]
+            Self::Tract => FOR_TRACT,
+            #[cfg(feature = "optimize")]
+            Self::Packer => FUSED,
+        }
+    }
+
+    /// Whether products and tables of weights in blocks may stay what they are.
+    const fn takes_blocks(self) -> bool {
+        match self {
+            #[cfg(feature = "tract")]
+            Self::Tract => true,
+            #[cfg(feature = "optimize")]
+            Self::Packer => false,
+        }
+    }
+}
+
+/// Those that tract wants.
+const FOR_TRACT: Rules =
+    &[attention::RULES, blocks::RULES, embed::RULES, linear::RULES, lstm::RULES, lstm::KEPT, pick::RULES, qdq::RULES];
+/// Those of operators that do the work of many.
+const FUSED: Rules = &[attention::RULES, blocks::RULES, embed::RULES, lstm::RULES];
+
+/// Rewrites the nodes of `graph` and of its subgraphs for `reader`; gives the operators that were rewritten, each once.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a form of an operator that has no standard
 /// counterpart, [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) for a node that contradicts its operator.
-pub(super) fn rewrite(
+pub(crate) fn rewrite(
+    reader: Reader,
     graph: &mut GraphProto,
     opset: i64,
     inputs: &HashMap<String, usize>,
     limits: &Limits,
 ) -> Result<Vec<String>> {
     moves::move_quantized(graph);
-    let mut whole = Whole { opset, inputs, limits, serial: 0, rewritten: Vec::new() };
+    let mut whole = Whole { reader, opset, inputs, limits, serial: 0, rewritten: Vec::new() };
     whole.rewrite(graph)?;
     drop_unneeded(graph);
     Ok(whole.rewritten)
+}
+
+/// How many axes the inputs are declared with.
+pub(crate) fn ranks(graph: &GraphProto) -> HashMap<String, usize> {
+    let rank = |info: &ValueInfoProto| {
+        let shape = info.r#type.as_deref()?.tensor_type.as_deref()?.shape.as_deref()?;
+        Some((info.name.clone()?, shape.dim.len()))
+    };
+    graph.input.iter().filter_map(rank).collect()
 }
 
 /// Leaves out the nodes that no output needs; every node stands behind those it needs.
@@ -63,19 +109,20 @@ fn drop_unneeded(graph: &mut GraphProto) {
     graph.node = kept;
 }
 
-fn rule_for(node: &NodeProto) -> Option<&'static (&'static str, &'static str, Rule)> {
-    let mut rules = RULES.iter().copied().flatten();
+fn rule_for(rules: Rules, node: &NodeProto) -> Option<&'static (&'static str, &'static str, Rule)> {
+    let mut rules = rules.iter().copied().flatten();
     rules.find(|(domain, op, _)| *domain == node.operator_domain() && *op == node.operator())
 }
 
-/// Whether a node is written in standard operators.
-#[cfg(feature = "native")]
+/// Whether a node is written in standard operators for tract.
+#[cfg(all(feature = "native", feature = "tract"))]
 pub(super) fn rewrites(node: &NodeProto) -> bool {
-    rule_for(node).is_some()
+    rule_for(FOR_TRACT, node).is_some()
 }
 
 /// What is the same for a graph and its subgraphs.
 struct Whole<'w> {
+    reader: Reader,
     opset: i64,
     /// How many axes the inputs of the graph are declared with.
     inputs: &'w HashMap<String, usize>,
@@ -108,7 +155,7 @@ impl Whole<'_> {
         }
         let around = Surroundings { producers, consumers, inputs: self.inputs };
         for node in &nodes {
-            let Some((domain, operator, rule)) = rule_for(node) else {
+            let Some((domain, operator, rule)) = rule_for(self.reader.rules(), node) else {
                 let mut node = node.clone();
                 for inner in node.attribute.iter_mut().flat_map(|a| a.g.as_deref_mut().into_iter().chain(&mut a.graphs))
                 {
@@ -118,6 +165,7 @@ impl Whole<'_> {
                 continue;
             };
             let mut site = Site::new(node, &constants, &around, self.opset, self.limits, &mut self.serial);
+            site.takes_blocks = self.reader.takes_blocks();
             rule(&mut site).map_err(|e| e.node(node.label()))?;
             let (nodes, tensors) = site.finish();
             let kept = nodes.len() == 1 && nodes[0] == *node;

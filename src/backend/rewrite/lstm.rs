@@ -8,7 +8,9 @@ use super::qdq::weights as reals;
 use super::site::Site;
 use crate::Result;
 
-pub(super) const RULES: &[(&str, &str, Rule)] = &[("", "RNN", rnn), ("com.microsoft", "DynamicQuantizeLSTM", lstm)];
+pub(super) const RULES: &[(&str, &str, Rule)] = &[("com.microsoft", "DynamicQuantizeLSTM", lstm)];
+/// Of what tract has in part.
+pub(super) const KEPT: &[(&str, &str, Rule)] = &[("", "RNN", rnn)];
 
 /// Left to tract (0.23.9) with the activation that it computes; others come out wrong.
 fn rnn(site: &mut Site<'_>) -> Result<()> {
