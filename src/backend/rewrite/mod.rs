@@ -63,6 +63,7 @@ impl Reader {
 const FOR_TRACT: Rules =
     &[attention::RULES, blocks::RULES, embed::RULES, linear::RULES, lstm::RULES, lstm::KEPT, pick::RULES, qdq::RULES];
 /// Those of operators that do the work of many.
+#[cfg(feature = "optimize")]
 const FUSED: Rules = &[attention::RULES, blocks::RULES, embed::RULES, lstm::RULES];
 
 /// Rewrites the nodes of `graph` and of its subgraphs for `reader`; gives the operators that were rewritten, each once.

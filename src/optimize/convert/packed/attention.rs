@@ -131,7 +131,7 @@ impl Packer {
         if own == n {
             return Ok(x.clone());
         }
-        if own == 0 || n % own != 0 {
+        if own == 0 || !n.is_multiple_of(own) {
             return Err(misfit(node, "heads of queries that keys can't be shared among"));
         }
         let mut kept: Vec<Vec<usize>> = x.shape.iter().map(|n| (0..*n).collect()).collect();
