@@ -226,7 +226,7 @@ pub(crate) struct Distill {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Converted are XGBoost's JSON and UBJSON, LightGBM's text, CatBoost's JSON, and safetensors files that hold the layers of a
-perceptron. A safetensors file of an encoder becomes GGUF, which as model.gguf takes the place of model.safetensors. With --data, answers and latency before and after are compared.
+perceptron. CatBoost's models of categories become ONNX with --data, which holds their texts. A safetensors file of an encoder becomes GGUF, which as model.gguf takes the place of model.safetensors. With --data, answers and latency before and after are compared.
 
 Examples:
   modelberth convert churn.xgb.json churn.onnx --data rows.csv

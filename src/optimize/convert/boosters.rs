@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::categories::Vocabulary;
 use crate::backend::native::boosters::{
     self, Booster, Column, Cut, Features, Input, Labels, Link, Missing, Scorer, Task, Trees, narrowed,
 };
@@ -22,17 +23,25 @@ fn refuse<T>(what: &str) -> Result<T> {
 ///
 /// # Errors
 /// Those of reading it; [`ErrorKind::Unsupported`] for what ONNX can't say.
-pub(super) fn convert(bytes: &[u8], limits: &Limits, format: Format) -> Result<ModelProto> {
+pub(super) fn convert(bytes: &[u8], limits: &Limits, format: Format, texts: Option<&Vocabulary>) -> Result<ModelProto> {
     let booster = boosters::read(bytes, limits, format)?;
-    if !booster.features.text.is_empty() {
-        return refuse("the model reads categories as texts");
-    }
-    let Input::Columns(columns) = &booster.input else {
-        return refuse("the model computes statistics of categories");
+    let mut draft = Draft::default();
+    let plain;
+    let columns = match (&booster.input, texts) {
+        (Input::Columns(columns), _) if booster.features.text.is_empty() => columns,
+        (Input::Stage(stage), Some(texts)) if texts.len() == booster.features.text.len() => {
+            draft.staged(&**stage, booster.features.count, texts)?;
+            (draft.x, plain) = ("columns", (0..stage.sources().len() as u32).map(Column::plain).collect());
+            &plain
+        }
+        _ => {
+            let what = "the file knows categories by the hashes of their texts, which ONNX can't compute; give rows that hold the \
+                        texts, with --data";
+            return Err(Error::new(ErrorKind::Unsupported, what));
+        }
     };
     let divisor = booster.divisor;
     let base: Vec<f32> = booster.base.iter().map(|b| (b / divisor) as f32).collect();
-    let mut draft = Draft::default();
     match &booster.scorer {
         Scorer::F32(trees) => draft.trees(trees, &trees.forest, columns, base, divisor)?,
         Scorer::Mixed(trees) => draft.trees(trees, &trees.forest, columns, base, divisor)?,
@@ -53,19 +62,26 @@ pub(super) fn convert(bytes: &[u8], limits: &Limits, format: Format) -> Result<M
     draft.finish(&booster)
 }
 
-#[derive(Default)]
-struct Draft {
-    nodes: Vec<NodeProto>,
+pub(super) struct Draft {
+    pub(super) nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
     outputs: Vec<ValueInfoProto>,
+    /// What trees compare.
+    x: &'static str,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self { nodes: Vec::new(), constants: Vec::new(), outputs: Vec::new(), x: "x" }
+    }
 }
 
 impl Draft {
-    fn constant(&mut self, tensor: TensorProto) {
+    pub(super) fn constant(&mut self, tensor: TensorProto) {
         self.constants.push(tensor);
     }
 
-    fn node(&mut self, operator: &str, inputs: &[&str], output: &str) {
+    pub(super) fn node(&mut self, operator: &str, inputs: &[&str], output: &str) {
         self.nodes.push(builder::node(operator, "", inputs, &[output], []));
     }
 
@@ -194,7 +210,7 @@ impl Draft {
     /// they are NaN.
     fn given(&mut self, columns: &[Column]) -> Result<(&'static str, Vec<Column>)> {
         if columns.iter().all(|column| column.missing != Missing::ZeroOrNan) {
-            return Ok(("x", columns.to_vec()));
+            return Ok((self.x, columns.to_vec()));
         }
         let n = columns.len();
         let sources = columns.iter().map(|column| i64::from(column.feature)).collect::<Vec<_>>();
@@ -290,8 +306,15 @@ impl Draft {
         }
         let Features { count, names, .. } = &booster.features;
         let dims = [Dim::Symbolic("m"), Dim::Fixed(*count as i64)];
-        let input = builder::value_info("x", data_type::FLOAT, &dims);
-        let graph = builder::graph("booster", [input], self.nodes, self.constants, self.outputs);
+        let mut inputs = Vec::new();
+        if *count > 0 || booster.features.text.is_empty() {
+            inputs.push(builder::value_info("x", data_type::FLOAT, &dims));
+        }
+        if !booster.features.text.is_empty() {
+            let dims = [Dim::Symbolic("m"), Dim::Fixed(booster.features.text.len() as i64)];
+            inputs.push(builder::value_info("categories", data_type::STRING, &dims));
+        }
+        let graph = builder::graph("booster", inputs, self.nodes, self.constants, self.outputs);
         let mut model = builder::model(8, &[("", OPSET), ("ai.onnx.ml", 3)], graph);
         if names.len() == *count && *count > 0 {
             let value = serde_json::to_string(names)
@@ -317,7 +340,7 @@ impl Draft {
         Ok(())
     }
 
-    fn cast(&mut self, x: &str, to: i32, y: &str) {
+    pub(super) fn cast(&mut self, x: &str, to: i32, y: &str) {
         self.nodes.push(builder::node("Cast", "", &[x], &[y], [builder::int("to", to.into())]));
     }
 

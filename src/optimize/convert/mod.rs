@@ -1,6 +1,7 @@
 //! Models as ONNX files that every runtime takes.
 
 mod boosters;
+mod categories;
 #[cfg(feature = "candle")]
 mod gguf;
 mod packed;
@@ -9,16 +10,18 @@ mod perceptron;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use self::categories::Vocabulary;
 use super::file::parameters;
 use super::report::{Change, Report};
 use super::run::{Common, common_methods};
 use super::{Optimized, measure};
 use crate::onnx::{DecodeLimits, ExternalData, ModelProto};
-use crate::{Artifact, Error, ErrorKind, Format, Loader, Result};
+use crate::{Artifact, DType, Error, ErrorKind, Format, Loader, Result};
 
 /// What stands between the layers of a perceptron, which its weights do not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -72,7 +75,8 @@ impl FromStr for Activation {
 /// safetensors file.
 ///
 /// A booster's ONNX file has the inputs and outputs that the model has when its own file is loaded, with categories as their
-/// codes; sums are made in f32. What ONNX can't say, CatBoost's categories as texts and statistics of them, is refused.
+/// codes; sums are made in f32. CatBoost's file knows categories by the hashes of their texts, which ONNX can't compute: the
+/// texts that the [`data`](Self::data) hold become tables, and any other is one that was never seen.
 ///
 /// ```no_run
 /// use modelberth::optimize::{Convert, Data};
@@ -156,7 +160,8 @@ impl<'a> Convert<'a> {
         if let Some(bits) = self.gguf {
             return blocks(&bytes, bits).map_err(|e| e.model(&shown));
         }
-        let (model, what) = self.model(&bytes).map_err(|e| e.model(&shown))?;
+        let texts = self.vocabulary(path, &bytes)?;
+        let (model, what) = self.model(&bytes, texts.as_ref()).map_err(|e| e.model(&shown))?;
         let (to, artifact) = if self.packed {
             let loader = Loader::new().limits(*limits);
             let loaded = if Format::sniff(&bytes) == Some(Format::Onnx) {
@@ -176,6 +181,12 @@ impl<'a> Convert<'a> {
         let after = Loader::new().limits(*limits).load_artifact(&artifact)?;
         report.parameters.after = after.describe().parameters.max(model.graph.as_deref().map_or(0, parameters));
         report.parameters.before = report.parameters.after;
+        if let Some(texts) = &texts {
+            let count = texts.iter().map(Vec::len).sum::<usize>();
+            report
+                .notes
+                .push(format!("{count} texts of the data are known as categories; others are taken for never seen"));
+        }
         // A perceptron's weights alone are no model that could be asked.
         if let (Some(data), Ok(before)) = (&self.common.data, Loader::new().limits(*limits).load(path)) {
             report.parameters.before = before.describe().parameters;
@@ -190,11 +201,43 @@ impl<'a> Convert<'a> {
         Ok(Optimized::new(report, artifact))
     }
 
-    fn model(&self, bytes: &[u8]) -> Result<(ModelProto, String)> {
+    /// The texts that the data hold for a model of CatBoost's that reads categories.
+    fn vocabulary(&self, path: &Path, bytes: &[u8]) -> Result<Option<Vocabulary>> {
+        let (Some(data), Some(Format::CatBoostJson)) = (&self.common.data, Format::sniff(bytes)) else {
+            return Ok(None);
+        };
+        let model = Loader::new().limits(self.common.limits).load(path)?;
+        let Some(spec) = model.signature().inputs().iter().find(|spec| spec.dtype() == DType::String) else {
+            return Ok(None);
+        };
+        let mut texts: Vec<BTreeSet<String>> = Vec::new();
+        let name = spec.name().clone();
+        data.each_batch(model.signature(), &mut |inputs, _| {
+            let tensor = inputs.tensor(&name)?;
+            let width = tensor.shape().get(1).copied().unwrap_or(1).max(1);
+            texts.resize_with(width, BTreeSet::new);
+            // Whole numbers are categories by how they are written.
+            let written: Vec<String> = match tensor.dtype() {
+                DType::String => tensor.as_slice::<String>()?.to_vec(),
+                _ => tensor.cast(DType::I64)?.as_slice::<i64>()?.iter().map(i64::to_string).collect(),
+            };
+            for row in written.chunks_exact(width) {
+                for (known, text) in texts.iter_mut().zip(row) {
+                    if !known.contains(text) {
+                        known.insert(text.clone());
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Some(texts.into_iter().map(|known| known.into_iter().collect()).collect()))
+    }
+
+    fn model(&self, bytes: &[u8], texts: Option<&Vocabulary>) -> Result<(ModelProto, String)> {
         let limits = &self.common.limits;
         match Format::sniff(bytes) {
             Some(format @ (Format::XgboostJson | Format::XgboostUbjson | Format::LightGbm | Format::CatBoostJson)) => {
-                Ok((boosters::convert(bytes, limits, format)?, format!("{format:?}")))
+                Ok((boosters::convert(bytes, limits, format, texts)?, format!("{format:?}")))
             }
             #[cfg(feature = "candle")]
             Some(Format::Safetensors) => {

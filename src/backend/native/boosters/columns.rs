@@ -47,6 +47,18 @@ impl Missing {
     }
 }
 
+/// Columns that a [`Stage`] computes from the same features.
+#[cfg(feature = "optimize")]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Combination {
+    /// Columns of the second input, each once.
+    pub(crate) cats: Vec<u32>,
+    /// Columns of the first with the borders above which they are asked to be, and whether NaN is.
+    pub(crate) floats: Vec<(u32, f32, bool)>,
+    /// The columns that come of these and of nothing else.
+    pub(crate) columns: Vec<u32>,
+}
+
 /// What computes columns from whole rows.
 pub(crate) trait Stage: fmt::Debug + Send + Sync {
     /// For each column that is made, the columns of the input that it comes from.
@@ -62,6 +74,14 @@ pub(crate) trait Stage: fmt::Debug + Send + Sync {
 
     /// How many learned numbers it holds, and in how many bytes.
     fn size(&self) -> (u64, u64);
+
+    /// Columns of the first input that are columns here as they are: which, and where.
+    #[cfg(feature = "optimize")]
+    fn kept(&self) -> Vec<(u32, u32)>;
+
+    /// Where all other columns come from.
+    #[cfg(feature = "optimize")]
+    fn combinations(&self) -> Vec<Combination>;
 }
 
 /// An [`Input`] with what makes it fast.

@@ -27,6 +27,8 @@ use std::sync::Arc;
 pub(crate) use booster::{
     Booster, Categories, Cut, Features, Input, Labels, Linear, LinearLeaf, Link, Scorer, Task, Trees, Unseen,
 };
+#[cfg(feature = "optimize")]
+pub(crate) use columns::Combination;
 pub(crate) use columns::{Column, Missing, Stage};
 #[cfg(feature = "optimize")]
 pub(crate) use narrow::{at_most, narrowed, same};

@@ -32,7 +32,6 @@ fn moving(node: &NodeProto) -> Option<&'static [usize]> {
 fn summing(node: &NodeProto) -> Option<&'static [usize]> {
     Some(match node.operator() {
         "AffineGrid" | "Col2Im" | "DFT" | "STFT" | "DeformConv" => &[0],
-        "GridSample" => &[0],
         "RoiAlign" if text(node, "mode", "avg") == "avg" => &[0],
         "ScatterND" | "ScatterElements" if text(node, "reduction", "none") == "add" => &[0, 2],
         _ => return None,

@@ -4,9 +4,13 @@ use std::collections::HashMap;
 
 use super::city;
 use super::ctr::Group;
+#[cfg(feature = "optimize")]
+use super::ctr::Projection;
 use super::features::{Features, Question};
 use super::trees::Test;
 use crate::Result;
+#[cfg(feature = "optimize")]
+use crate::backend::native::boosters::Combination;
 use crate::backend::native::boosters::{Rows, Stage};
 
 /// Which columns the questions of a model need, found while its trees are written down.
@@ -136,6 +140,29 @@ impl Stage for Encoder {
             }
         }
         Ok(())
+    }
+
+    #[cfg(feature = "optimize")]
+    fn kept(&self) -> Vec<(u32, u32)> {
+        self.floats.clone()
+    }
+
+    #[cfg(feature = "optimize")]
+    fn combinations(&self) -> Vec<Combination> {
+        let values = self.values.iter().zip(0..).filter(|(values, _)| !values.is_empty());
+        let values = values.map(|(values, cat)| Combination {
+            cats: vec![cat],
+            floats: Vec::new(),
+            columns: values.iter().map(|(_, column)| *column).collect(),
+        });
+        let groups = self.groups.iter().map(|(group, places)| {
+            let Projection { cats, floats, values } = &group.projection;
+            let mut cats: Vec<u32> = cats.iter().copied().chain(values.iter().map(|(cat, _)| *cat)).collect();
+            cats.sort_unstable();
+            cats.dedup();
+            Combination { cats, floats: floats.clone(), columns: places.iter().flatten().copied().collect() }
+        });
+        values.chain(groups).filter(|combination| !combination.columns.is_empty()).collect()
     }
 
     fn size(&self) -> (u64, u64) {
