@@ -36,8 +36,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{} bytes, {} floats of scratch", bytes.len(), model.scratch_len());
     for port in model.outputs() {
         let (own, behind) = answers.split_at(port.len());
-        let shown: Vec<String> =
-            own.iter().map(|x| model.text(*x).filter(|_| port.is_text()).map_or(x.to_string(), str::to_owned)).collect();
+        let shown: Vec<String> = own
+            .iter()
+            .map(|x| model.text(*x).filter(|_| port.is_text()).map_or(x.to_string(), str::to_owned))
+            .collect();
         println!("{:16}{}", port.name(), shown.join("  "));
         answers = behind;
     }
