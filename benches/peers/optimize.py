@@ -220,7 +220,7 @@ def binned():
             continue
         small, plain = (sum(map(int, of)) for of in zip(*sizes))
         times = {engine: [] for engine in ["bit-vector", "walk"]}
-        for _ in range(5):
+        for _ in range(9):
             for engine, found in times.items():
                 done, _ = run("bench", file, "--tree-engine", engine, "--batch", "1000", "--seconds", "0.1", "--json")
                 found.append(json.loads(done.stdout.splitlines()[0])["ns_per_row"]["median"])

@@ -44,7 +44,7 @@ impl Packer {
         for (i, axis) in named.iter().enumerate() {
             let n = x.shape[*axis];
             let scale = scales.as_ref().and_then(|scales| scales.get(i).copied());
-            let ends = part.as_ref().map(|part| [part[i], part[(named.len() + i).min(part.len() - 1)]]);
+            let ends = part.as_ref().and_then(|part| Some([*part.get(i)?, *part.get(named.len() + i)?]));
             if n == shape[*axis] && scale.is_none_or(|scale| scale == 1.0) && ends.is_none_or(|ends| ends == [0.0, 1.0])
             {
                 continue;
@@ -61,8 +61,8 @@ impl Packer {
             if let (Some(scale), None) = (scale, &attribute) {
                 given[if old { 1 } else { 2 }] = floats(vec![1.0, scale]);
             } else if attribute.is_none() {
-                let sizes = |rows: usize| Value::known(&[2], Kind::I64, vec![rows as f32, shape[*axis] as f32]);
-                given[3] = Some(sizes(n));
+                let sizes = Value::known(&[2], Kind::I64, vec![n as f32, shape[*axis] as f32]);
+                *given.get_mut(3).ok_or_else(|| misfit(&node, "an image without a size"))? = Some(sizes);
             }
             for (name, value) in node.input.iter_mut().zip(&given).skip(1) {
                 if value.is_none() {

@@ -209,22 +209,33 @@ impl Packer {
         let pads: Vec<usize> = ints(node, "pads").iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
         let auto = text(node, "auto_pad", "NOTSET");
         let given = ints(node, "output_shape").is_empty() && matches!(auto.as_str(), "NOTSET" | "" | "VALID");
+        let usable = |list: &[usize]| list.len() == rank && list.iter().all(|n| (1..1 << 30).contains(n));
+        if !usable(&strides) || !usable(&dilations) || extra.len() != rank || !usable(kernel) {
+            return Err(misfit(node, "strides, dilations and paddings that do not fit"));
+        }
+        let lengths = (0..rank).map(|i| to[i].saturating_add((kernel[i] - 1).saturating_mul(dilations[i])));
+        self.check(node, &lengths.chain([*channels]).collect::<Vec<_>>())?;
         let mut axes = Vec::new();
         // For each axis, the pixel that stands at each place.
         let mut stand = Vec::new();
         for i in 0..rank {
             let (n, k, stride, dilation) = (input[i], kernel[i], strides[i], dilations[i]);
-            let reach = (k - 1) * dilation;
-            let natural = n.saturating_sub(1) * stride + reach + 1 + extra[i];
+            let reach = (k - 1).saturating_mul(dilation);
+            let natural = n
+                .saturating_sub(1)
+                .saturating_mul(stride)
+                .saturating_add(reach)
+                .saturating_add(1)
+                .saturating_add(extra[i]);
             let over = natural.saturating_sub(to[i]);
             let before = match (given, auto.as_str()) {
                 (true, _) => pads.get(i).copied().unwrap_or(0),
                 (false, "SAME_UPPER") => over / 2,
                 (false, _) => over - over / 2,
             };
-            let length = to[i] + reach;
+            let length = to[i].saturating_add(reach);
             let pixel = |p: usize| {
-                let at = (p + before).checked_sub(reach)?;
+                let at = p.saturating_add(before).checked_sub(reach)?;
                 (at % stride == 0).then_some(at / stride).filter(|at| *at < n)
             };
             stand.push((0..length).map(pixel).collect::<Vec<_>>());
@@ -240,7 +251,6 @@ impl Packer {
             };
             own_places = own_places.iter().flat_map(next).collect();
         }
-        self.check(node, &[*channels, own_places.len()])?;
         let places: Vec<Option<usize>> =
             (0..*channels).flat_map(|c| own_places.iter().map(move |place| Some((*place)? + c * plane))).collect();
         let spread: Vec<usize> = [1, *channels].into_iter().chain(stand.iter().map(Vec::len)).collect();
