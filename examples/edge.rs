@@ -2,7 +2,7 @@
 //! and without memory of its own.
 //!
 //! ```sh
-//! cargo run --release --features optimize --example edge -- tests/data/zoo/regressor_Ridge.onnx 0.5 1.5 -2 0
+//! cargo run --release --features optimize --example edge -- tests/data/zoo/classifier_RandomForestClassifier.onnx 5.1 3.5 1.4 0.2
 //! ```
 //!
 //! Takes a model that `modelberth convert --to packed` takes, and the numbers of one observation.
