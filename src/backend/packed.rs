@@ -104,36 +104,51 @@ pub(crate) fn floats(tensor: &Tensor<'_>, mut code: impl FnMut(&str) -> f32) -> 
     })
 }
 
+/// Evaluates `$body` with `$values` bound to the floats that `$items` gives as a vector of the element type of `$kind`; `$text`
+/// makes of a float the text for which it stands.
+macro_rules! as_kind {
+    (@cast $type:ty, $items:expr, $values:ident => $body:expr) => {{
+        let $values: Vec<$type> = $items.map(|x| x as $type).collect();
+        $body
+    }};
+    (@with $make:expr, $items:expr, $values:ident => $body:expr) => {{
+        let $values: Vec<_> = $items.map($make).collect();
+        $body
+    }};
+    ($kind:expr, $items:expr, $text:expr, $values:ident => $body:expr) => {{
+        use $crate::edge::Kind;
+        match $kind {
+            Kind::F32 => {
+                let $values: Vec<f32> = $items.collect();
+                $body
+            }
+            Kind::F64 => as_kind!(@cast f64, $items, $values => $body),
+            Kind::F16 => as_kind!(@with $crate::half::f16::from_f32, $items, $values => $body),
+            Kind::Bf16 => as_kind!(@with $crate::half::bf16::from_f32, $items, $values => $body),
+            Kind::I64 => as_kind!(@cast i64, $items, $values => $body),
+            Kind::I32 => as_kind!(@cast i32, $items, $values => $body),
+            Kind::I16 => as_kind!(@cast i16, $items, $values => $body),
+            Kind::I8 | Kind::I4 => as_kind!(@cast i8, $items, $values => $body),
+            Kind::U64 => as_kind!(@cast u64, $items, $values => $body),
+            Kind::U32 => as_kind!(@cast u32, $items, $values => $body),
+            Kind::U16 => as_kind!(@cast u16, $items, $values => $body),
+            Kind::U8 | Kind::U4 => as_kind!(@cast u8, $items, $values => $body),
+            Kind::Bool => as_kind!(@with |x| x != 0.0, $items, $values => $body),
+            Kind::Text => as_kind!(@with $text, $items, $values => $body),
+        }
+    }};
+}
+#[cfg(feature = "optimize")]
+pub(crate) use as_kind;
+
 /// The answers of all observations for one output, `all` being (m, n) with the output's numbers from column `at` on.
 fn answer(packed: &Packed<'_>, port: &Port<'_>, m: usize, all: &[f32], at: usize) -> Result<Tensor<'static>> {
     let n = packed.output_len().max(1);
-    let items = || all.chunks_exact(n).take(m).flat_map(|row| &row[at..at + port.len()]).copied();
+    let items = all.chunks_exact(n).take(m).flat_map(|row| &row[at..at + port.len()]).copied();
     let shape: Vec<usize> = (!port.is_whole()).then_some(m).into_iter().chain(port.dims()).collect();
-    macro_rules! of {
-        ($type:ty) => {
-            Tensor::from_vec(&shape, items().map(|x| x as $type).collect::<Vec<$type>>())
-        };
-    }
-    match port.kind {
-        Kind::F32 => Tensor::from_vec(&shape, items().collect::<Vec<f32>>()),
-        Kind::F64 => of!(f64),
-        Kind::F16 => Tensor::from_vec(&shape, items().map(f16::from_f32).collect::<Vec<f16>>()),
-        Kind::Bf16 => Tensor::from_vec(&shape, items().map(bf16::from_f32).collect::<Vec<bf16>>()),
-        Kind::I64 => of!(i64),
-        Kind::I32 => of!(i32),
-        Kind::I16 => of!(i16),
-        Kind::I8 | Kind::I4 => of!(i8),
-        Kind::U64 => of!(u64),
-        Kind::U32 => of!(u32),
-        Kind::U16 => of!(u16),
-        Kind::U8 | Kind::U4 => of!(u8),
-        Kind::Bool => Tensor::from_vec(&shape, items().map(|x| x != 0.0).collect::<Vec<bool>>()),
-        Kind::Text => {
-            let texts: Vec<&str> = packed.texts().collect();
-            let text = |x: f32| if x >= 0.0 { texts.get(x as usize).map_or("", |text| text) } else { "" };
-            Tensor::from_vec(&shape, items().map(|x| text(x).to_owned()).collect::<Vec<String>>())
-        }
-    }
+    let texts: Vec<&str> = if port.is_text() { packed.texts().collect() } else { Vec::new() };
+    let text = |x: f32| if x >= 0.0 { texts.get(x as usize).map_or("", |text| text).to_owned() } else { String::new() };
+    as_kind!(port.kind, items, text, values => Tensor::from_vec(&shape, values))
 }
 
 #[deny(clippy::missing_trait_methods)]

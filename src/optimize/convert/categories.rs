@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind, Result};
 /// The most rows of a table.
 const MOST_ROWS: usize = 1 << 20;
 
-/// No text of a data set, which ends before a zero if it has one.
+/// Stands for all texts that the data lack.
 const NEVER_SEEN: &str = "\0never seen";
 
 /// The texts of each column of categories.

@@ -11,6 +11,14 @@ pub(super) fn number(x: f32) -> Value {
     Value::known(&[], Kind::F32, vec![x])
 }
 
+/// The attribute `scale`, or what heads of this size take without it.
+pub(super) fn scale_of(node: &NodeProto, size: usize) -> f32 {
+    match float(node, "scale", 0.0) {
+        0.0 => 1.0 / (size as f32).sqrt(),
+        scale => scale,
+    }
+}
+
 impl Packer {
     /// Packs ONNX's `Attention`.
     pub(super) fn attention(&mut self, node: &NodeProto) -> Result<()> {
@@ -30,16 +38,10 @@ impl Packer {
         let [k, v] = states;
         self.give(node, 1, k.clone());
         self.give(node, 2, v.clone());
-        let [batch, n, s, size] = *q.shape.as_slice() else { return Err(misfit(node, "queries without four axes")) };
+        let [batch, n, s, _] = *q.shape.as_slice() else { return Err(misfit(node, "queries without four axes")) };
         let [k, v] = [self.repeated_heads(node, &k, n)?, self.repeated_heads(node, &v, n)?];
         let t = k.shape[2];
-        let scale = match float(node, "scale", 0.0) {
-            0.0 => 1.0 / (size as f32).sqrt(),
-            scale => scale,
-        };
-        let turned = self.permuted(&k, &[0, 1, 3, 2]);
-        let mut scores = self.multiplied(node, &q, &turned)?;
-        scores = self.zip(node, Binary::Multiply, &scores, &number(scale), Kind::F32)?;
+        let mut scores = self.scores_of(node, &q, &k)?;
         let mut shown = vec![scores.clone()];
         let cap = float(node, "softcap", 0.0);
         if cap > 0.0 {
@@ -94,16 +96,17 @@ impl Packer {
         }
         let [q, k, v] = [self.input(node, 0)?, self.input(node, 1)?, self.input(node, 2)?];
         let [q, k, v] = [self.heads_of(node, q, n)?, self.heads_of(node, k, n)?, self.heads_of(node, v, n)?];
-        let scale = match float(node, "scale", 0.0) {
-            0.0 => 1.0 / (q.rows().1 as f32).sqrt(),
-            scale => scale,
-        };
-        let turned = self.permuted(&k, &[0, 1, 3, 2]);
-        let scores = self.multiplied(node, &q, &turned)?;
-        let scores = self.zip(node, Binary::Multiply, &scores, &number(scale), Kind::F32)?;
+        let scores = self.scores_of(node, &q, &k)?;
         let shares = self.shares(node, &scores)?;
         let answer = self.multiplied(node, &shares, &v)?;
         Ok(self.side_by_side(&answer))
+    }
+
+    /// The products of all queries and keys, scaled.
+    fn scores_of(&mut self, node: &NodeProto, q: &Value, k: &Value) -> Result<Value> {
+        let turned = self.permuted(k, &[0, 1, 3, 2]);
+        let products = self.multiplied(node, q, &turned)?;
+        self.zip(node, Binary::Multiply, &products, &number(scale_of(node, q.rows().1)), Kind::F32)
     }
 
     /// Heads (batch, heads, length, size) of a value that has them, or has them side by side.

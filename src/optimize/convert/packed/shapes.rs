@@ -6,6 +6,19 @@ use crate::onnx::NodeProto;
 use crate::onnx::node::int;
 use crate::{Error, ErrorKind, Result};
 
+/// For each element of an answer, its place in a value of `shape`: along each axis those in `kept`, some of which are none.
+pub(super) fn crossed(kept: &[Vec<Option<usize>>], shape: &[usize]) -> Vec<Option<usize>> {
+    let mut places = vec![Some(0)];
+    for (kept, n) in kept.iter().zip(shape) {
+        let next = |place: &Option<usize>| {
+            let place = *place;
+            kept.iter().map(move |at| Some(place? * n + (*at)?))
+        };
+        places = places.iter().flat_map(next).collect();
+    }
+    places
+}
+
 impl Packer {
     /// Packs a node that arranges values, unless it is of another kind.
     pub(super) fn shaped(&mut self, node: &NodeProto) -> Result<Option<Value>> {
@@ -419,15 +432,7 @@ impl Packer {
         }
         let shape: Vec<usize> = kept.iter().map(Vec::len).collect();
         self.check(node, &shape)?;
-        let mut places = vec![Some(0)];
-        for (kept, n) in kept.iter().zip(&x.shape) {
-            let next = |place: &Option<usize>| {
-                let place = *place;
-                kept.iter().map(move |at| Some(place? * n + (*at)?))
-            };
-            places = places.iter().flat_map(next).collect();
-        }
-        Ok(self.windows(&x, &shape, &places, with))
+        Ok(self.windows(&x, &shape, &crossed(&kept, &x.shape), with))
     }
 
     /// Elements of `x`, or `with` where there is no place.

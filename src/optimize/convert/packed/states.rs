@@ -1,12 +1,12 @@
 //! Layers that carry a state from step to step, written out step by step.
 
-use super::attention::number;
+use super::attention::{number, scale_of};
 use super::learned::text;
 use super::network::misfit;
 use super::values::{Packer, Value};
 use crate::Result;
 use crate::edge::{Binary, Kind, Unary};
-use crate::onnx::node::{float, int};
+use crate::onnx::node::int;
 use crate::onnx::{NodeProto, builder};
 
 impl Packer {
@@ -64,10 +64,7 @@ impl Packer {
             let apart = Value { shape: shape.to_vec(), ..gate.clone() };
             *gate = self.permuted(&apart, &[0, 2, 1, 3]);
         }
-        let scale = match float(node, "scale", 0.0) {
-            0.0 => 1.0 / (keys as f32).sqrt(),
-            scale => scale,
-        };
+        let scale = scale_of(node, keys);
         let mut answers = Vec::new();
         for t in 0..steps {
             let at = |packer: &mut Self, x: &Value| {

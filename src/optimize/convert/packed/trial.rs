@@ -6,9 +6,8 @@ use super::learned::text;
 use super::standard::is_plain;
 use super::values::{Data, Packer, Value, unsupported};
 use crate::backend::native::Tap;
-use crate::backend::packed::floats;
+use crate::backend::packed::{as_kind, floats};
 use crate::edge::Kind;
-use crate::half::{bf16, f16};
 use crate::onnx::{DenseTensor, GraphProto, ModelProto, NodeProto, TensorData, TensorProto, ValueInfoProto};
 use crate::{Limits, Result, Tensor, Tensors};
 
@@ -49,21 +48,28 @@ impl Packer {
         if node.attribute.iter().any(|a| a.g.is_some() || !a.graphs.is_empty()) {
             return Ok(false);
         }
-        let inputs = self.inputs(node)?;
-        if inputs.iter().flatten().all(|value| matches!(value.data, Data::Known(_))) {
+        let is_known = |name: &String| match self.values.get(name) {
+            Some(value) => matches!(value.data, Data::Known(_)),
+            None => name.is_empty(),
+        };
+        if node.input.iter().all(is_known) {
             // What goes number by number is no more work here than there, and what `native` refuses may have a form of ours.
-            return Ok(!is_plain(node) && self.answered(node, &inputs).is_some());
+            return Ok(!is_plain(node) && self.answered(node).is_some());
         }
         if !node.operator_domain().is_empty() {
             return Ok(false);
         }
         if let Some(moving) = moving(node) {
-            self.moved(node, inputs, moving)?;
+            self.moved(node, moving)?;
         } else if let Some(summing) = summing(node) {
-            self.summed(node, inputs, summing)?;
+            self.summed(node, summing)?;
         } else if node.operator() == "EyeLike" {
             // The shape alone counts.
-            let zeros = inputs.into_iter().flatten().map(|x| Some(Value::known(&x.shape, x.kind, vec![0.0; x.len()])));
+            let zeros = self
+                .inputs(node)?
+                .into_iter()
+                .flatten()
+                .map(|x| Some(Value::known(&x.shape, x.kind, vec![0.0; x.len()])));
             let answers = self.answers(node, &zeros.collect::<Vec<_>>())?;
             self.give_all(node, &answers);
         } else {
@@ -72,8 +78,9 @@ impl Packer {
         Ok(true)
     }
 
-    fn answered(&mut self, node: &NodeProto, inputs: &[Option<Value>]) -> Option<()> {
-        let answers = self.answers(node, inputs).ok()?;
+    /// Gives what `native` answers for a node whose inputs are all known, where it answers.
+    fn answered(&mut self, node: &NodeProto) -> Option<()> {
+        let answers = self.answers(node, &self.inputs(node).ok()?).ok()?;
         // Whole numbers that are no floats are left to what may not need them.
         let exact = |answer: &Tensor<'_>| match answer.as_slice::<i64>() {
             Ok(items) => items.iter().all(|x| *x as f32 as i64 == *x),
@@ -126,32 +133,14 @@ impl Packer {
     /// A known value as a tensor of the file.
     fn proto(&self, name: &str, value: &Value) -> Result<TensorProto> {
         let Data::Known(items) = &value.data else { return Ok(TensorProto::default()) };
-        macro_rules! of {
-            ($type:ty) => {
-                TensorData::from(items.iter().map(|x| *x as $type).collect::<Vec<$type>>())
-            };
-        }
-        let data = match value.kind {
-            Kind::F32 => TensorData::from(items.clone()),
-            Kind::F64 => of!(f64),
-            Kind::F16 => items.iter().map(|x| f16::from_f32(*x)).collect::<Vec<_>>().into(),
-            Kind::Bf16 => items.iter().map(|x| bf16::from_f32(*x)).collect::<Vec<_>>().into(),
-            Kind::I64 => of!(i64),
-            Kind::I32 => of!(i32),
-            Kind::I16 => of!(i16),
-            Kind::I8 | Kind::I4 => of!(i8),
-            Kind::U64 => of!(u64),
-            Kind::U32 => of!(u32),
-            Kind::U16 => of!(u16),
-            Kind::U8 | Kind::U4 => of!(u8),
-            Kind::Bool => items.iter().map(|x| *x != 0.0).collect::<Vec<bool>>().into(),
-            Kind::Text => items.iter().map(|x| self.program.text(*x).to_owned()).collect::<Vec<String>>().into(),
-        };
+        let text = |x: f32| self.program.text(x).to_owned();
+        let data = as_kind!(value.kind, items.iter().copied(), text, values => TensorData::from(values));
         Ok(TensorProto::from_dense(name, &DenseTensor::new(value.shape.clone(), data)?))
     }
 
     /// Packs an operator that moves the numbers of the inputs `moving`: numbered ones tell where each goes.
-    fn moved(&mut self, node: &NodeProto, inputs: Vec<Option<Value>>, moving: &[usize]) -> Result<()> {
+    fn moved(&mut self, node: &NodeProto, moving: &[usize]) -> Result<()> {
+        let inputs = self.inputs(node)?;
         let mut numbered = inputs.clone();
         let (mut count, mut parts, mut kind) = (0, Vec::new(), Kind::F32);
         for (n, i) in moving.iter().enumerate() {
@@ -180,7 +169,8 @@ impl Packer {
 
     /// Packs an operator that sums shares of the numbers of the inputs `summing`: a matrix, a column of which it gives for each
     /// of them, besides what it gives for none.
-    fn summed(&mut self, node: &NodeProto, inputs: Vec<Option<Value>>, summing: &[usize]) -> Result<()> {
+    fn summed(&mut self, node: &NodeProto, summing: &[usize]) -> Result<()> {
+        let inputs = self.inputs(node)?;
         let mut zeros = inputs.clone();
         let mut parts = Vec::new();
         for i in summing {

@@ -3,6 +3,7 @@
 use super::learned::{ints, text};
 use super::network::misfit;
 use super::program::Axis;
+use super::shapes::crossed;
 use super::values::{Data, Packer, Value, unsupported};
 use crate::Result;
 use crate::backend::native::{Border, stand};
@@ -86,6 +87,16 @@ impl Walk {
     }
 }
 
+/// Windows over the channels of images.
+struct Pool {
+    /// The images as one with the channels of all.
+    x: Value,
+    walk: Walk,
+    /// The shape of the answer, and the numbers of a window.
+    shape: Vec<usize>,
+    kernel: usize,
+}
+
 /// The order of a norm, a float in the first version of its operator.
 fn order(node: &NodeProto) -> f32 {
     let p = node.find_attribute("p");
@@ -116,16 +127,6 @@ impl Packer {
             }
             _ => return Ok(None),
         }))
-    }
-
-    /// Images (n, channels, axes...) as one with the channels of all.
-    fn channels_of_all(x: &Value) -> Value {
-        let mut shape = x.shape.clone();
-        if shape.len() > 1 {
-            shape[1] *= shape[0];
-            shape[0] = 1;
-        }
-        Value { shape, ..x.clone() }
     }
 
     /// A convolution of `x` (n, channels, axes...) with known weights (filters, channels of a group, axes...).
@@ -242,17 +243,8 @@ impl Packer {
             axes.push([length, k, 1, dilation, 0, to[i]]);
         }
         let walk = Walk { axes };
-        let plane: usize = input.iter().product();
-        let mut own_places = vec![Some(0)];
-        for (stand, n) in stand.iter().zip(input) {
-            let next = |place: &Option<usize>| {
-                let place = *place;
-                stand.iter().map(move |at| Some(place? * n + (*at)?))
-            };
-            own_places = own_places.iter().flat_map(next).collect();
-        }
-        let places: Vec<Option<usize>> =
-            (0..*channels).flat_map(|c| own_places.iter().map(move |place| Some((*place)? + c * plane))).collect();
+        let all = [vec![Some(0)], (0..*channels).map(Some).collect()].into_iter().chain(stand.iter().cloned());
+        let places = crossed(&all.collect::<Vec<_>>(), &[&[1, *channels], input].concat());
         let spread: Vec<usize> = [1, *channels].into_iter().chain(stand.iter().map(Vec::len)).collect();
         let (filters, each, pixels) = (own * groups, channels / groups, kernel.iter().product::<usize>());
         let mut turned = Vec::with_capacity(weights.len());
@@ -276,27 +268,27 @@ impl Packer {
     }
 
     /// The windows over each channel of input 0.
-    fn walk(&self, node: &NodeProto, x: &Value) -> Result<Walk> {
-        let [1, _, input @ ..] = x.shape.as_slice() else {
+    fn pool(&self, node: &NodeProto) -> Result<Pool> {
+        let given = self.input(node, 0)?;
+        let [images, channels, input @ ..] = given.shape.as_slice() else {
             return Err(misfit(node, "a pool over what has no channels"));
         };
         let kernel: Vec<usize> = ints(node, "kernel_shape").iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
-        Walk::of(node, input, &kernel)
+        let walk = Walk::of(node, input, &kernel)?;
+        let shape: Vec<usize> = [*images, *channels].into_iter().chain(walk.outputs()).collect();
+        let kernel = kernel.iter().product();
+        self.check(node, &[&shape[..], &[kernel]].concat())?;
+        let x = Value { shape: [&[1, images * channels], input].concat(), ..given.clone() };
+        Ok(Pool { x, walk, shape, kernel })
     }
 
     fn greatest_of_windows(&mut self, node: &NodeProto) -> Result<Value> {
-        let given = self.input(node, 0)?;
-        let x = Self::channels_of_all(&given);
-        let walk = self.walk(node, &x)?;
-        let shape: Vec<usize> = x.shape[..2].iter().copied().chain(walk.outputs()).collect();
-        let kernel: usize = walk.axes.iter().map(|axis| axis[1]).product();
-        self.check(node, &[&shape[..], &[kernel]].concat())?;
+        let Pool { x, walk, shape, kernel } = self.pool(node)?;
         let (own, plane) = (walk.places(), x.shape[2..].iter().product::<usize>());
         let places: Vec<Option<usize>> =
             (0..x.shape[1]).flat_map(|c| own.iter().map(move |place| Some((*place)? + c * plane))).collect();
         let windows = self.windows(&x, &[places.len()], &places, f32::NEG_INFINITY);
         let windows = self.span(&windows);
-        let shape = [&given.shape[..2], &shape[2..]].concat();
         if node.output.get(1).is_some_and(|name| !name.is_empty()) {
             let winners = self.program.reduce(Reduction::ArgMax, windows, kernel, 1);
             let starts: Vec<f32> = (0..winners.len).map(|window| (window * kernel) as f32).collect();
@@ -323,16 +315,11 @@ impl Packer {
     }
 
     fn mean_of_windows(&mut self, node: &NodeProto) -> Result<Value> {
-        let given = self.input(node, 0)?;
-        let x = Self::channels_of_all(&given);
-        let walk = self.walk(node, &x)?;
-        let shape: Vec<usize> = x.shape[..2].iter().copied().chain(walk.outputs()).collect();
-        let kernel: usize = walk.axes.iter().map(|axis| axis[1]).product();
-        self.check(node, &[&shape[..], &[kernel]].concat())?;
+        let Pool { x, walk, shape, kernel } = self.pool(node)?;
         let (channels, span) = (x.shape[1], self.span(&x));
         let weights = vec![1.0 / kernel as f32; channels * kernel];
         let span = self.program.convolve(span, channels, &walk.three(), &weights, &vec![0.0; channels]);
-        let means = Value::slot(&[&given.shape[..2], &shape[2..]].concat(), Kind::F32, span);
+        let means = Value::slot(&shape, Kind::F32, span);
         let padded =
             |axis: &Axis| axis[4] > 0 || (axis[5] - 1) * axis[2] + (axis[1] - 1) * axis[3] >= axis[0] + axis[4];
         if !walk.axes.iter().any(padded) {
@@ -377,13 +364,8 @@ impl Packer {
     }
 
     fn norm_of_windows(&mut self, node: &NodeProto) -> Result<Value> {
-        let (given, p) = (self.input(node, 0)?, order(node));
-        let x = Self::channels_of_all(&given);
-        let walk = self.walk(node, &x)?;
-        let shape: Vec<usize> = given.shape[..2].iter().copied().chain(walk.outputs()).collect();
-        let kernel: usize = walk.axes.iter().map(|axis| axis[1]).product();
-        self.check(node, &[&shape[..], &[kernel]].concat())?;
-        let channels = x.shape[1];
+        let Pool { x, walk, shape, kernel } = self.pool(node)?;
+        let (channels, p) = (x.shape[1], order(node));
         let powers = self.powers(node, &x, p)?;
         let span = self.span(&powers);
         let ones = vec![1.0; channels * kernel];
