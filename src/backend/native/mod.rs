@@ -30,6 +30,6 @@ pub(crate) use model::load;
 #[cfg(feature = "tract")]
 pub(crate) use ops::has;
 #[cfg(feature = "optimize")]
-pub(crate) use ops::{Border, Equation, Label, Labels, stand};
+pub(crate) use ops::{Border, Equation, Label, Labels, Sampling, stand};
 #[cfg(feature = "optimize")]
 pub(crate) use tap::Tap;

@@ -28,6 +28,8 @@ mod wide;
 pub(crate) use conv::{Border, stand};
 #[cfg(feature = "optimize")]
 pub(crate) use layout::{Equation, Label, Labels};
+#[cfg(feature = "optimize")]
+pub(crate) use vision::Sampling;
 
 use super::node::Node;
 use super::op::Op;

@@ -102,6 +102,28 @@ impl Packer {
         Ok(self.side_by_side(&answer))
     }
 
+    /// Packs `FlexAttention`: attention whose scores and shares go through graphs of the file.
+    pub(super) fn flex_attention(&mut self, node: &NodeProto) -> Result<()> {
+        let [q, k, v] = [self.input(node, 0)?, self.input(node, 1)?, self.input(node, 2)?];
+        let [_, n, _, _] = *q.shape.as_slice() else { return Err(misfit(node, "queries without four axes")) };
+        let [k, v] = [self.repeated_heads(node, &k, n)?, self.repeated_heads(node, &v, n)?];
+        let scores = self.scores_of(node, &q, &k)?;
+        let scores = self.changed(node, "score_mod", scores)?;
+        let shares = self.shares(node, &scores)?;
+        let shares = self.changed(node, "prob_mod", shares)?;
+        let answer = self.multiplied(node, &shares, &v)?;
+        self.give(node, 0, Value { kind: v.kind, ..answer });
+        Ok(())
+    }
+
+    /// What a graph of the node, where it has one of this name, makes of a value of the same shape.
+    fn changed(&mut self, node: &NodeProto, name: &str, value: Value) -> Result<Value> {
+        let Some(graph) = node.find_attribute(name).and_then(|a| a.g.as_deref()) else { return Ok(value) };
+        let shape = value.shape.clone();
+        let mut given = self.inside(node, graph, vec![value])?;
+        given.pop().filter(|value| value.shape == shape).ok_or_else(|| misfit(node, "a graph that changes the shape"))
+    }
+
     /// The products of all queries and keys, scaled.
     fn scores_of(&mut self, node: &NodeProto, q: &Value, k: &Value) -> Result<Value> {
         let turned = self.permuted(k, &[0, 1, 3, 2]);

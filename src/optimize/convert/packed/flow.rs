@@ -1,7 +1,7 @@
 //! Branches and loops, which are decided and unrolled while a model is packed.
 
 use super::learned::ints;
-use super::values::{Data, Packer, Value, unsupported};
+use super::values::{Data, Packer, Value, axis_of, unsupported};
 use crate::edge::Kind;
 use crate::onnx::node::int;
 use crate::onnx::{GraphProto, NodeProto};
@@ -54,7 +54,7 @@ impl Packer {
     }
 
     /// The outputs of a graph within a graph.
-    fn inside(&mut self, node: &NodeProto, graph: &GraphProto, inputs: Vec<Value>) -> Result<Vec<Value>> {
+    pub(super) fn inside(&mut self, node: &NodeProto, graph: &GraphProto, inputs: Vec<Value>) -> Result<Vec<Value>> {
         if graph.input.len() != inputs.len() {
             return Err(Error::new(ErrorKind::Malformed, "a body with another number of inputs").node(node.label()));
         }
@@ -100,41 +100,57 @@ impl Packer {
         }
         let count = states.len();
         states.into_iter().enumerate().for_each(|(i, value)| self.give(node, i, value));
-        self.stacked(node, count, gathered)
-    }
-
-    /// Gives the outputs from number `from` on, each made of what all rounds gave for it.
-    fn stacked(&mut self, node: &NodeProto, from: usize, rounds: Vec<Vec<Value>>) -> Result<()> {
-        for i in from..node.output.len() {
-            let parts: Option<Vec<Value>> = rounds.iter().map(|round| round.get(i - from).cloned()).collect();
-            let parts = parts.filter(|parts| !parts.is_empty());
-            let parts = parts.ok_or_else(|| unsupported(node, "what a loop of no rounds gathers"))?;
-            let part =
-                |value: Value| Value { shape: [1].into_iter().chain(value.shape.iter().copied()).collect(), ..value };
-            let parts: Vec<Value> = parts.into_iter().map(part).collect();
+        for i in count..node.output.len() {
+            let parts = self.stack_of(node, &gathered, i - count)?;
             let whole = self.concat(node, &parts, 0)?;
             self.give(node, i, whole);
         }
         Ok(())
     }
 
+    /// What all rounds gave for the value of number `i`, each with a first axis of 1.
+    fn stack_of(&self, node: &NodeProto, rounds: &[Vec<Value>], i: usize) -> Result<Vec<Value>> {
+        let parts: Option<Vec<Value>> = rounds.iter().map(|round| round.get(i).cloned()).collect();
+        let parts = parts.filter(|parts| !parts.is_empty());
+        let parts = parts.ok_or_else(|| unsupported(node, "what a loop of no rounds gathers"))?;
+        let part =
+            |value: Value| Value { shape: [1].into_iter().chain(value.shape.iter().copied()).collect(), ..value };
+        Ok(parts.into_iter().map(part).collect())
+    }
+
     fn scanned(&mut self, node: &NodeProto) -> Result<()> {
         let body = graph(node, "body")?;
         let scanned = usize::try_from(int(node, "num_scan_inputs", 0)).unwrap_or(0);
-        let names = ["scan_input_axes", "scan_input_directions", "scan_output_axes", "scan_output_directions"];
-        let plain = names.iter().all(|name| ints(node, name).iter().all(|n| *n == 0));
-        let count = node.input.len().checked_sub(scanned).filter(|_| scanned > 0 && plain && self.opset > 8);
+        // Before opset 9 lengths come first, and everything has the batch as its first axis.
+        let batched = self.opset < 9;
+        let first = usize::from(batched);
+        let count = (node.input.len() - first).checked_sub(scanned).filter(|_| scanned > 0);
         let count = count.ok_or_else(|| unsupported(node, "a scan of this form"))?;
-        let mut states = (0..count).map(|i| self.input(node, i)).collect::<Result<Vec<_>>>()?;
-        let lists = (count..node.input.len()).map(|i| self.input(node, i)).collect::<Result<Vec<_>>>()?;
-        let rounds = lists.first().and_then(|list| list.shape.first().copied()).unwrap_or(0);
-        if lists.iter().any(|list| list.shape.first() != Some(&rounds)) || rounds > MOST_ROUNDS {
-            return Err(unsupported(node, "a scan of so many rounds, or of lists of several lengths"));
+        let states = (0..count).map(|i| self.input(node, first + i)).collect::<Result<Vec<_>>>()?;
+        let mut lists = (0..scanned).map(|i| self.input(node, first + count + i)).collect::<Result<Vec<_>>>()?;
+        let backward = |name: &str, i: usize| ints(node, name).get(i).is_some_and(|n| *n != 0);
+        let directions = if batched { "directions" } else { "scan_input_directions" };
+        let backwards: Vec<bool> = (0..scanned).map(|i| backward(directions, i)).collect();
+        if batched {
+            return self.scanned_batch(node, body, &states, &lists, &backwards);
         }
+        for (i, list) in lists.iter_mut().enumerate() {
+            let axis = axis_of(node, ints(node, "scan_input_axes").get(i).copied().unwrap_or(0), list.shape.len())?;
+            let order: Vec<usize> = [axis].into_iter().chain((0..list.shape.len()).filter(|a| *a != axis)).collect();
+            *list = self.permuted(list, &order);
+        }
+        let rounds = lists.first().and_then(|list| list.shape.first().copied()).unwrap_or(0);
+        if lists.iter().any(|list| list.shape.first() != Some(&rounds)) {
+            return Err(unsupported(node, "a scan of lists of several lengths"));
+        }
+        let backward_out = |i: usize| backward("scan_output_directions", i);
         if let ([state], [Value { shape, data: Data::Known(points), .. }]) = (states.as_slice(), lists.as_slice())
             && let ([1, k], [n, own]) = (state.shape.as_slice(), shape.as_slice())
             && measures(body)
             && k == own
+            && !backwards[0]
+            && !backward_out(0)
+            && ints(node, "scan_output_axes").iter().all(|axis| *axis == 0)
         {
             let (state, k, n) = (state.clone(), *k, *n);
             let span = self.span(&state);
@@ -143,11 +159,43 @@ impl Packer {
             self.give(node, 1, Value::slot(&[n, 1], Kind::F32, span));
             return Ok(());
         }
+        let (states, gathered) = self.walked_through(node, body, states, &lists, &backwards, rounds)?;
+        states.into_iter().enumerate().for_each(|(i, value)| self.give(node, i, value));
+        for i in 0..node.output.len().saturating_sub(count) {
+            let mut parts = self.stack_of(node, &gathered, i)?;
+            if backward_out(i) {
+                parts.reverse();
+            }
+            let whole = self.concat(node, &parts, 0)?;
+            let axis = axis_of(node, ints(node, "scan_output_axes").get(i).copied().unwrap_or(0), whole.shape.len())?;
+            let order: Vec<usize> = (1..=axis).chain([0]).chain(axis + 1..whole.shape.len()).collect();
+            let whole = self.permuted(&whole, &order);
+            self.give(node, count + i, whole);
+        }
+        Ok(())
+    }
+
+    /// The states behind `rounds` rounds over the first axis of `lists`, and what each round gives besides.
+    fn walked_through(
+        &mut self,
+        node: &NodeProto,
+        body: &GraphProto,
+        mut states: Vec<Value>,
+        lists: &[Value],
+        backwards: &[bool],
+        rounds: usize,
+    ) -> Result<(Vec<Value>, Vec<Vec<Value>>)> {
+        let fits = |list: &Value| list.shape.first().is_some_and(|n| *n >= rounds);
+        if !lists.iter().all(fits) || rounds > MOST_ROUNDS {
+            return Err(unsupported(node, "a scan of so many rounds"));
+        }
+        let count = states.len();
         let mut gathered = Vec::new();
         for round in 0..rounds {
             let mut inputs = states;
-            for list in &lists {
-                let each = list.len() / rounds;
+            for (list, backward) in lists.iter().zip(backwards) {
+                let round = if *backward { rounds - 1 - round } else { round };
+                let each = list.len() / list.shape[0];
                 let places: Vec<usize> = (round * each..(round + 1) * each).collect();
                 inputs.push(self.arranged(list, &list.shape[1..], &places));
             }
@@ -155,7 +203,54 @@ impl Packer {
             states = outputs.by_ref().take(count).collect();
             gathered.push(outputs.collect());
         }
-        states.into_iter().enumerate().for_each(|(i, value)| self.give(node, i, value));
-        self.stacked(node, count, gathered)
+        Ok((states, gathered))
+    }
+
+    /// Each sequence (length, ...) of lists (batch, length, ...) by itself, as long as input 0 says; zeros stand behind its end.
+    fn scanned_batch(
+        &mut self,
+        node: &NodeProto,
+        body: &GraphProto,
+        states: &[Value],
+        lists: &[Value],
+        backwards: &[bool],
+    ) -> Result<()> {
+        let [batch, length, ..] = *lists[0].shape.as_slice() else {
+            return Err(unsupported(node, "a scan of lists without a batch"));
+        };
+        let lengths = self.ints(node, 0)?.unwrap_or_else(|| vec![length as i64; batch]);
+        let usable = |n: &i64| (1..=length as i64).contains(n);
+        let same = |value: &Value| value.shape.first() == Some(&batch);
+        if lengths.len() != batch || !lengths.iter().all(usable) || !states.iter().chain(lists).all(same) {
+            return Err(unsupported(node, "a scan over sequences of no steps, or more than there are,"));
+        }
+        let mut all: Vec<Vec<Value>> = vec![Vec::new(); node.output.len()];
+        for (b, n) in lengths.into_iter().enumerate() {
+            let mut of = |value: &Value| {
+                let each = value.len() / batch;
+                self.arranged(value, &value.shape[1..], &(b * each..(b + 1) * each).collect::<Vec<_>>())
+            };
+            let (own, lists) = (states.iter().map(&mut of).collect(), lists.iter().map(&mut of).collect::<Vec<_>>());
+            let (ends, gathered) = self.walked_through(node, body, own, &lists, backwards, n as usize)?;
+            for (i, all) in all.iter_mut().enumerate() {
+                let mut value = match ends.get(i) {
+                    Some(end) => end.clone(),
+                    None => {
+                        let parts = self.stack_of(node, &gathered, i - ends.len())?;
+                        let whole = self.concat(node, &parts, 0)?;
+                        let shape: Vec<usize> = [length].into_iter().chain(whole.shape[1..].iter().copied()).collect();
+                        let places = (0..shape.iter().product()).map(|at| Some(at).filter(|at| *at < whole.len()));
+                        self.windows(&whole, &shape, &places.collect::<Vec<_>>(), 0.0)
+                    }
+                };
+                value.shape.insert(0, 1);
+                all.push(value);
+            }
+        }
+        for (i, parts) in all.iter().enumerate() {
+            let whole = self.concat(node, parts, 0)?;
+            self.give(node, i, whole);
+        }
+        Ok(())
     }
 }

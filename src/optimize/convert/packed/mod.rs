@@ -3,8 +3,10 @@
 mod activations;
 mod attention;
 mod dag;
+mod determinant;
 mod einsum;
 mod flow;
+mod grams;
 mod learned;
 mod machines;
 mod network;
@@ -12,13 +14,17 @@ mod norms;
 mod program;
 mod quantised;
 mod recurrent;
+mod regions;
 mod resize;
+mod scatter;
 mod sequences;
 mod shapes;
 mod standard;
 mod states;
+mod training;
 mod trees;
 mod trial;
+mod unrolled;
 mod values;
 mod windows;
 

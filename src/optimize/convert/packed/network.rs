@@ -1,5 +1,6 @@
 //! Products of matrices, softmax and sorting.
 
+use super::program::Span;
 use super::values::{Data, Packer, Value, axis_of, common_shape, unsupported};
 use crate::edge::{Binary, Kind, MOST_COMPARED, Reduction};
 use crate::onnx::NodeProto;
@@ -114,17 +115,21 @@ impl Packer {
                 self.program.one_hot(winners, &keys)
             }
             "Softmax" => self.program.softmax(span, len),
-            _ => {
-                let outer = span.len / len;
-                let sums = self.program.reduce(Reduction::LogSumExp, span, len, 1);
-                let places: Vec<usize> = (0..outer).flat_map(|row| std::iter::repeat_n(row, len)).collect();
-                let sums = if outer > 1 { self.program.gather(sums, &places) } else { sums };
-                self.program.zip(Binary::Subtract, span, sums)
-            }
+            _ => self.log_softmax(span, len),
         };
         let value = Value::slot(&rows.shape, Kind::F32, span);
         Ok(if old { value } else { self.axis_back(&value, axis) })
     }
+
+    /// The logarithms of the softmax of each `len` numbers.
+    pub(super) fn log_softmax(&mut self, span: Span, len: usize) -> Span {
+        let outer = span.len / len;
+        let sums = self.program.reduce(Reduction::LogSumExp, span, len, 1);
+        let places: Vec<usize> = (0..outer).flat_map(|row| std::iter::repeat_n(row, len)).collect();
+        let sums = if outer > 1 { self.program.gather(sums, &places) } else { sums };
+        self.program.zip(Binary::Subtract, span, sums)
+    }
+
     /// `CumSum`: each row times a triangle of ones.
     pub(super) fn running(&mut self, node: &NodeProto) -> Result<Value> {
         let x = self.input(node, 0)?;

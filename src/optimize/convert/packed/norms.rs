@@ -1,7 +1,8 @@
 //! Normalisations.
 
+use super::attention::number;
 use super::network::misfit;
-use super::values::{Packer, Value, axis_of, unsupported};
+use super::values::{Packer, Value, axis_of};
 use crate::Result;
 use crate::edge::{Binary, Kind, Reduction, Unary};
 use crate::onnx::NodeProto;
@@ -12,14 +13,12 @@ impl Packer {
     pub(super) fn normalising(&mut self, node: &NodeProto) -> Result<Option<Value>> {
         let epsilon = float(node, "epsilon", 1e-5);
         Ok(Some(match node.operator() {
+            "BatchNormalization" if int(node, "training_mode", 0) != 0 => self.normalised_by_itself(node)?,
             "BatchNormalization" => {
                 let x = self.input(node, 0)?;
                 let list = |i: usize| -> Result<Vec<f32>> { Ok(self.known(node, i)?.unwrap_or_default()) };
                 let (scale, bias, mean, variance) = (list(1)?, list(2)?, list(3)?, list(4)?);
                 let n = scale.len();
-                if int(node, "training_mode", 0) != 0 {
-                    return Err(unsupported(node, "a normalisation that is still trained"));
-                }
                 if [&bias, &mean, &variance].iter().any(|list| list.len() != n) {
                     return Err(misfit(node, "lists of a batch normalisation that differ in length"));
                 }
@@ -180,5 +179,48 @@ impl Packer {
             }
         }
         Ok(value)
+    }
+
+    /// A batch normalisation that is still trained: by the mean and the variance of each channel, which the running ones move
+    /// towards.
+    fn normalised_by_itself(&mut self, node: &NodeProto) -> Result<Value> {
+        let x = self.input(node, 0)?;
+        let (channels, rank) = (x.shape.get(1).copied().unwrap_or(0), x.shape.len());
+        if x.len() == 0 || rank < 2 {
+            return Err(misfit(node, "a normalisation over nothing"));
+        }
+        let order: Vec<usize> = [1, 0].into_iter().chain(2..rank).collect();
+        let moved = self.permuted(&x, &order);
+        let n = x.len() / channels;
+        let rows = Value { shape: vec![channels, n], ..moved.clone() };
+        let mean = |packer: &mut Self, value: &Value| {
+            let span = packer.span(value);
+            Value::slot(&[channels, 1], Kind::F32, packer.program.reduce(Reduction::Mean, span, n, 1))
+        };
+        let means = mean(self, &rows);
+        let apart = self.zip(node, Binary::Subtract, &rows, &means, Kind::F32)?;
+        let squares = self.zip(node, Binary::Multiply, &apart, &apart, Kind::F32)?;
+        let variances = mean(self, &squares);
+        let share = float(node, "momentum", 0.9);
+        for (i, new) in [&means, &variances].into_iter().enumerate() {
+            let own = Value { shape: vec![channels], ..new.clone() };
+            let before = self.input(node, 3 + i)?;
+            let kept = self.zip(node, Binary::Multiply, &before, &number(share), Kind::F32)?;
+            let more = self.zip(node, Binary::Multiply, &own, &number(1.0 - share), Kind::F32)?;
+            let after = self.zip(node, Binary::Add, &kept, &more, Kind::F32)?;
+            self.give(node, 1 + i, after);
+        }
+        let floor = self.zip(node, Binary::Add, &variances, &number(float(node, "epsilon", 1e-5)), Kind::F32)?;
+        let roots = self.map(Unary::Sqrt, &floor, Kind::F32);
+        let normal = self.zip(node, Binary::Divide, &apart, &roots, Kind::F32)?;
+        let normal = Value { shape: moved.shape, ..normal };
+        let normal = self.permuted(&normal, &order);
+        let by = |i: usize| -> Result<Value> {
+            let shape = [channels].into_iter().chain((2..rank).map(|_| 1)).collect();
+            Ok(Value { shape, ..self.input(node, i)? })
+        };
+        let (scale, bias) = (by(1)?, by(2)?);
+        let scaled = self.zip(node, Binary::Multiply, &normal, &scale, Kind::F32)?;
+        self.zip(node, Binary::Add, &scaled, &bias, x.kind)
     }
 }

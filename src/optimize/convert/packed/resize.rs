@@ -36,7 +36,7 @@ impl Packer {
         let part = if old { None } else { list(1) };
         let policy = super::learned::text(node, "keep_aspect_ratio_policy", "stretch");
         if scales.is_none() && policy != "stretch" {
-            return Err(unsupported(node, "an image whose proportions are kept"));
+            return self.in_proportion(node, x, &shape, &inputs);
         }
         let mut lone = node.clone();
         lone.attribute.retain(|a| !matches!(a.name.as_deref(), Some("axes" | "scales")));
@@ -74,6 +74,36 @@ impl Packer {
         Ok(Value { kind: x.kind, ..value })
     }
 
+    /// An image whose proportions are kept: `native` is given all of it, one row of one axis after the other.
+    fn in_proportion(
+        &mut self,
+        node: &NodeProto,
+        x: Value,
+        shape: &[usize],
+        inputs: &[Option<Value>],
+    ) -> Result<Value> {
+        if super::learned::text(node, "coordinate_transformation_mode", "") == "tf_crop_and_resize" {
+            return Err(unsupported(node, "a part of an image whose proportions are kept"));
+        }
+        let mut value = Value { kind: Kind::F32, ..x.clone() };
+        for axis in (0..shape.len()).filter(|axis| shape[*axis] != x.shape[*axis]) {
+            let (n, m) = (x.shape[axis], shape[axis]);
+            let behind = |shape: &[usize]| shape[axis + 1..].iter().product::<usize>();
+            let mut weights = vec![0.0; m * n];
+            for i in 0..n {
+                let row = (0..x.len()).map(|at| f32::from(u8::from(at / behind(&x.shape) % n == i))).collect();
+                let mut given = inputs.to_vec();
+                given[0] = Some(Value::known(&x.shape, Kind::F32, row));
+                let answers = self.answers(node, &given)?;
+                let answer = answers.first().ok_or_else(|| misfit(node, "an image without a size"))?;
+                let answer = floats(answer, |_| 0.0)?;
+                (0..m).for_each(|j| weights[j * n + i] = answer[j * behind(shape)]);
+            }
+            value = self.weighed_along(value, axis, &weights, &vec![0.0; m]);
+        }
+        Ok(Value { kind: x.kind, ..value })
+    }
+
     /// `value` with each number along `axis` replaced by what the node, with these other inputs, makes of all of them.
     fn mixed_along(
         &mut self,
@@ -97,6 +127,12 @@ impl Packer {
         let bias = &none[..m];
         let weights: Vec<f32> =
             (0..m).flat_map(|j| (0..n).map(move |i| (i * m + j, j))).map(|(at, j)| shares[at] - bias[j]).collect();
+        Ok(self.weighed_along(value, axis, &weights, bias))
+    }
+
+    /// `value` with the numbers along `axis` replaced by sums of them with weights (m, n), plus a bias of m.
+    fn weighed_along(&mut self, value: Value, axis: usize, weights: &[f32], bias: &[f32]) -> Value {
+        let (n, m) = (value.shape[axis], bias.len());
         // Where each number is one of those that were there, they are only moved.
         let source = |row: &[f32]| {
             let at = row.iter().position(|w| *w != 0.0)?;
@@ -106,15 +142,15 @@ impl Packer {
         if let Some(sources) = sources.filter(|_| bias.iter().all(|b| *b == 0.0)) {
             let mut kept: Vec<Vec<usize>> = value.shape.iter().map(|n| (0..*n).collect()).collect();
             kept[axis] = sources;
-            return Ok(self.picked(&value, &kept));
+            return self.picked(&value, &kept);
         }
         let rows = self.axis_last(&value, axis);
         let span = self.span(&rows);
-        let span = self.program.dense(span, n, &weights, bias);
+        let span = self.program.dense(span, n, weights, bias);
         let mut shape = rows.shape.clone();
         if let Some(last) = shape.last_mut() {
             *last = m;
         }
-        Ok(self.axis_back(&Value::slot(&shape, Kind::F32, span), axis))
+        self.axis_back(&Value::slot(&shape, Kind::F32, span), axis)
     }
 }

@@ -3,9 +3,9 @@
 use super::values::{Data, Packer, Value, axis_of, common_shape, unsupported, whole};
 use crate::Result;
 use crate::edge::{Binary, Kind, Reduction, Unary};
-use crate::onnx::NodeProto;
 use crate::onnx::data_type as t;
 use crate::onnx::node::int;
+use crate::onnx::{NodeProto, TensorProto};
 
 fn unary_of(operator: &str) -> Option<Unary> {
     Some(match operator {
@@ -138,14 +138,23 @@ impl Packer {
             match operator {
                 "Identity" => self.input(node, 0)?,
                 "Dropout" => {
-                    if self.known(node, 2)?.is_some_and(|training| training.iter().any(|t| *t != 0.0)) {
+                    let drops = |i: usize, default: f32| -> Result<bool> {
+                        Ok(self.known(node, i)?.and_then(|items| items.first().copied()).unwrap_or(default) != 0.0)
+                    };
+                    if drops(2, 0.0)? && drops(1, 0.5)? {
                         return Err(unsupported(node, "what is dropped at random"));
                     }
                     let x = self.input(node, 0)?;
                     self.give(node, 1, Value::known(&x.shape, Kind::Bool, vec![1.0; x.len()]));
                     x
                 }
-                "Constant" => self.constant(node)?,
+                "Constant" => match node.find_attribute("value").and_then(|a| a.t.as_deref()) {
+                    Some(tensor) => {
+                        let name = node.output.first().map(ToString::to_string);
+                        return self.constant_tensor(&TensorProto { name, ..tensor.clone() });
+                    }
+                    None => self.constant(node)?,
+                },
                 "Cast" => self.cast(node)?,
                 "CastLike" => {
                     let (x, like) = (self.input(node, 0)?, self.input(node, 1)?);
@@ -185,6 +194,12 @@ impl Packer {
                 "OneHot" => self.one_of(node)?,
                 "Einsum" => self.summed_products(node)?,
                 "Resize" | "Upsample" => self.resized(node)?,
+                "BitCast" => self.same_bits(node)?,
+                "RoiAlign" => self.largest_of_regions(node)?,
+                "Det" => self.determinant(node)?,
+                "Scatter" | "ScatterElements" | "ScatterND" => self.scattered(node)?,
+                "GatherND" => self.gathered_tuples(node)?,
+                "TfIdfVectorizer" => self.grams(node)?,
                 "RotaryEmbedding" => self.rotary(node, [1, 2, 3])?,
                 "Attention" => return self.attention(node),
                 "CausalConvWithState" => return self.causal_convolution(node),
@@ -193,6 +208,7 @@ impl Packer {
                 "TopK" => return self.top(node),
                 "GRU" | "LSTM" | "RNN" => return self.recurrence(node),
                 "If" | "Loop" | "Scan" => return self.flow(node),
+                "NegativeLogLikelihoodLoss" | "SoftmaxCrossEntropyLoss" => return self.loss(node),
                 _ => match self.quantised(node)? {
                     Some(()) => return Ok(()),
                     None => return Err(unsupported(node, &format!("the operator `{operator}`"))),
@@ -281,9 +297,6 @@ impl Packer {
     }
 
     fn constant(&mut self, node: &NodeProto) -> Result<Value> {
-        if let Some(tensor) = node.find_attribute("value").and_then(|a| a.t.as_deref()) {
-            return self.tensor(tensor);
-        }
         let found = |name: &str| node.find_attribute(name);
         if let Some(x) = found("value_float").and_then(|a| a.f) {
             return Ok(Value::known(&[], Kind::F32, vec![x]));
@@ -325,6 +338,21 @@ impl Packer {
                 if narrower { self.wrapped(node, x) } else { Ok(x) }
             }
             _ => Ok(Value { kind, ..x }),
+        }
+    }
+
+    /// `BitCast` between whole numbers of 8 or 16 bits, of which one kind has a sign.
+    fn same_bits(&mut self, node: &NodeProto) -> Result<Value> {
+        let x = self.input(node, 0)?;
+        let to = i32::try_from(int(node, "to", 0)).ok().and_then(kind_of_code);
+        let whole = |kind: Kind| kind.is_whole().then(|| kind.range()).flatten();
+        let count = |[low, high]: [f32; 2]| high - low;
+        match to.and_then(|to| Some((to, whole(x.kind)?, whole(to)?))) {
+            Some((kind, from, to)) if count(from) == count(to) => self.wrapped(node, Value { kind, ..x }),
+            _ if Some(x.kind) == to || (x.kind == Kind::Bool && to == Some(Kind::U8)) => {
+                Ok(Value { kind: to.unwrap_or(x.kind), ..x })
+            }
+            _ => Err(unsupported(node, "bits of numbers of more than 16, or of floats,")),
         }
     }
 

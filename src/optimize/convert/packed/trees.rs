@@ -46,13 +46,18 @@ fn numbers(node: &NodeProto, name: &str, tensor: &str, limit: usize) -> Result<V
     })
 }
 
-/// A branch, with its threshold rounded to the side on which no f32 is passed.
-fn branch(test: Test, feature: u16, threshold: f64, nan: bool, yes: usize, no: usize) -> Node {
-    let threshold = match test {
+/// The float that a test compares with: rounded to the side on which no f32 is passed, or as the numbers of a row of f64 are,
+/// so that those equal to the threshold stay equal.
+fn bound(test: Test, threshold: f64, kind: Kind) -> f32 {
+    match test {
+        _ if kind == Kind::F64 => threshold as f32,
         Test::LessOrEqual | Test::Greater => at_most(threshold),
         Test::Less | Test::GreaterOrEqual => -at_most(-threshold),
         Test::Equal | Test::NotEqual => same(threshold),
-    };
+    }
+}
+
+fn branch(test: Test, feature: u16, threshold: f32, nan: bool, yes: usize, no: usize) -> Node {
     // NaN differs from everything.
     Node::Branch { test, feature, threshold, nan: nan || test == Test::NotEqual, yes, no }
 }
@@ -66,7 +71,7 @@ fn column(node: &NodeProto, feature: i64, features: usize) -> Result<u16> {
 }
 
 /// The trees of `TreeEnsembleClassifier` or `TreeEnsembleRegressor`, whose votes are called `votes`.
-fn read(node: &NodeProto, votes: &str, targets: usize, features: usize, limit: usize) -> Result<Read> {
+fn read(node: &NodeProto, votes: &str, targets: usize, x: &Value, limit: usize) -> Result<Read> {
     let ids = ints(node, "nodes_nodeids");
     let n = ids.len();
     let own = |name: &str| list(node, ints(node, name).iter().copied(), n);
@@ -113,7 +118,8 @@ fn read(node: &NodeProto, votes: &str, targets: usize, features: usize, limit: u
         let (yes, no) = (find(trees[i], yes[i])?, find(trees[i], no[i])?);
         (has_parent[yes], has_parent[no]) = (true, true);
         let nan = missing.get(i).is_some_and(|m| *m != 0);
-        dag.nodes.push(branch(test, column(node, feature[i], features)?, thresholds[i], nan, yes, no));
+        let feature = column(node, feature[i], x.rows().1)?;
+        dag.nodes.push(branch(test, feature, bound(test, thresholds[i], x.kind), nan, yes, no));
     }
     // The root of a tree is nobody's child.
     dag.roots = (0..n).filter(|i| !has_parent[*i]).collect();
@@ -128,7 +134,7 @@ fn read(node: &NodeProto, votes: &str, targets: usize, features: usize, limit: u
 }
 
 /// The trees of `TreeEnsemble`, in which leaves have lists of their own.
-fn read_ensemble(node: &NodeProto, targets: usize, features: usize, limit: usize) -> Result<Trees> {
+fn read_ensemble(node: &NodeProto, targets: usize, x: &Value, limit: usize) -> Result<Trees> {
     let feature = ints(node, "nodes_featureids");
     let n = feature.len();
     let own = |name: &str| list(node, ints(node, name).iter().copied(), n);
@@ -158,7 +164,7 @@ fn read_ensemble(node: &NodeProto, targets: usize, features: usize, limit: usize
     let mut chains = Vec::new();
     for i in 0..n {
         let (yes, no) = (child(yes[i], yes_leaf[i])?, child(no[i], no_leaf[i])?);
-        let (feature, nan) = (column(node, feature[i], features)?, missing.get(i).is_some_and(|m| *m != 0));
+        let (feature, nan) = (column(node, feature[i], x.rows().1)?, missing.get(i).is_some_and(|m| *m != 0));
         let test = match modes.get(i) {
             Some(0) => Test::LessOrEqual,
             Some(1) => Test::Less,
@@ -172,18 +178,21 @@ fn read_ensemble(node: &NodeProto, targets: usize, features: usize, limit: usize
                 let chain: Vec<Node> = set
                     .iter()
                     .enumerate()
-                    .map(|(at, member)| branch(Test::Equal, feature, *member, nan && at == 0, yes, next(at)))
+                    .map(|(at, member)| {
+                        let member = bound(Test::Equal, *member, x.kind);
+                        branch(Test::Equal, feature, member, nan && at == 0, yes, next(at))
+                    })
                     .collect();
                 let mut chain = chain.into_iter();
                 // A set of nothing has no members.
-                let none = || branch(Test::Less, feature, f64::NEG_INFINITY, nan, yes, no);
+                let none = || branch(Test::Less, feature, f32::NEG_INFINITY, nan, yes, no);
                 dag.nodes.push(chain.next().unwrap_or_else(none));
                 chains.extend(chain);
                 continue;
             }
             _ => return Err(malformed(node, "a mode of a node that is none")),
         };
-        dag.nodes.push(branch(test, feature, splits[i], nan, yes, no));
+        dag.nodes.push(branch(test, feature, bound(test, splits[i], x.kind), nan, yes, no));
     }
     for (target, weight) in leaf_targets.iter().zip(leaf_weights) {
         let target = u32::try_from(*target).ok().filter(|t| (*t as usize) < targets);
@@ -201,7 +210,7 @@ impl Packer {
     pub(super) fn tree_regressor(&mut self, node: &NodeProto) -> Result<Value> {
         let x = self.input(node, 0)?;
         let n = usize::try_from(int(node, "n_targets", 1)).unwrap_or(0);
-        if n == 0 || x.rows().0 != 1 {
+        if n == 0 || x.len() == 0 {
             return Err(unsupported(node, "an ensemble of this shape"));
         }
         let aggregate = match text(node, "aggregate_function", "SUM").as_str() {
@@ -211,7 +220,7 @@ impl Packer {
             "MAX" => Aggregate::Maximum,
             _ => return Err(unsupported(node, "this aggregate function")),
         };
-        let read = read(node, "target", n, x.rows().1, self.max_elements)?;
+        let read = read(node, "target", n, &x, self.max_elements)?;
         if !read.base.is_empty() && n > 1 && read.voted.contains(&Voted::Sometimes) {
             return Err(unsupported(node, "base values of targets for which only some rows have votes"));
         }
@@ -221,10 +230,12 @@ impl Packer {
         for (base, _) in base.iter_mut().zip(&read.voted).filter(|(_, v)| n > 1 && **v == Voted::Never) {
             *base = 0.0;
         }
-        let span = self.span(&x);
-        let span = self.program.trees(span, aggregate, &base, &read.trees);
-        let span = self.finished(span, n, Post::of(node)?);
-        Ok(Value::slot(&[1, n], Kind::F32, span))
+        let post = Post::of(node)?;
+        let [span] = self.each_row(node, &x, &read.trees, |packer, row| {
+            let span = packer.program.trees(row, aggregate, &base, &read.trees);
+            [packer.finished(span, n, post)]
+        })?;
+        Ok(Value::slot(&[x.rows().0, n], Kind::F32, span))
     }
 
     /// `TreeEnsemble`.
@@ -244,49 +255,73 @@ impl Packer {
             2 => Post::Logistic,
             _ => return Err(unsupported(node, "this transform")),
         };
-        if n == 0 || x.rows().0 != 1 {
+        if n == 0 || x.len() == 0 {
             return Err(unsupported(node, "an ensemble of this shape"));
         }
-        let trees = read_ensemble(node, n, x.rows().1, self.max_elements)?;
-        let span = self.span(&x);
-        let span = self.program.trees(span, aggregate, &vec![0.0; n], &trees);
-        let span = self.finished(span, n, post);
-        Ok(Value::slot(&[1, n], Kind::F32, span))
+        let trees = read_ensemble(node, n, &x, self.max_elements)?;
+        let base = vec![0.0; n];
+        let [span] = self.each_row(node, &x, &trees, |packer, row| {
+            let span = packer.program.trees(row, aggregate, &base, &trees);
+            [packer.finished(span, n, post)]
+        })?;
+        Ok(Value::slot(&[x.rows().0, n], Kind::F32, span))
     }
 
     pub(super) fn tree_classifier(&mut self, node: &NodeProto) -> Result<()> {
         let x = self.input(node, 0)?;
         let (kind, labels) = self.labels(node, "classlabels_int64s", "classlabels_strings")?;
         let k = labels.len();
-        if k < 2 || x.rows().0 != 1 {
+        if k < 2 || x.len() == 0 {
             return Err(unsupported(node, "an ensemble of this shape"));
         }
         let post = Post::of(node)?;
-        let read = read(node, "class", k, x.rows().1, self.max_elements)?;
+        let read = read(node, "class", k, &x, self.max_elements)?;
         let sometimes = read.voted.contains(&Voted::Sometimes);
         if (k > 2 && read.base.is_empty() && !read.all_positive && read.voted.iter().any(|v| *v != Voted::Always))
             || (k == 2 && sometimes)
         {
             return Err(unsupported(node, "an ensemble in which only some rows have votes for a class"));
         }
-        let span = self.span(&x);
-        let (winners, scores) = if k > 2 {
-            let mut base = read.base;
-            base.resize(k, 0.0);
-            let raw = self.program.trees(span, Aggregate::Sum, &base, &read.trees);
-            (self.program.reduce(Reduction::ArgMax, raw, k, 1), self.finished(raw, k, post))
-        } else {
-            let raw = self.program.trees(span, Aggregate::Sum, &[0.0; 2], &read.trees);
-            self.two(raw, &read, post)
-        };
+        let mut base = if k > 2 { read.base.clone() } else { Vec::new() };
+        base.resize(k, 0.0);
+        let [winners, scores] = self.each_row(node, &x, &read.trees, |packer, row| {
+            let raw = packer.program.trees(row, Aggregate::Sum, &base, &read.trees);
+            if k > 2 {
+                [packer.program.reduce(Reduction::ArgMax, raw, k, 1), packer.finished(raw, k, post)]
+            } else {
+                packer.two(raw, &read, post)
+            }
+        })?;
         self.give_labels(node, winners, kind, &labels);
-        self.give(node, 1, Value::slot(&[1, k], Kind::F32, scores));
+        self.give(node, 1, Value::slot(&[x.rows().0, k], Kind::F32, scores));
         Ok(())
+    }
+
+    /// What `f` gives for each of the rows of `x`, one behind the other; every row has trees of its own.
+    fn each_row<const N: usize>(
+        &mut self,
+        node: &NodeProto,
+        x: &Value,
+        trees: &Trees,
+        mut f: impl FnMut(&mut Self, Span) -> [Span; N],
+    ) -> Result<[Span; N]> {
+        let (rows, k) = x.rows();
+        self.check(node, &[rows, trees.nodes.len()])?;
+        let mut all = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let own = self.arranged(x, &[1, k], &(row * k..(row + 1) * k).collect::<Vec<_>>());
+            let own = self.span(&own);
+            all.push(f(self, own));
+        }
+        Ok(std::array::from_fn(|i| {
+            let parts: Vec<Span> = all.iter().map(|spans| spans[i]).collect();
+            self.program.join(&parts)
+        }))
     }
 
     /// The winner and the scores of two classes. Two scores stand for themselves; one stands for both classes, in ONNX
     /// Runtime's way.
-    fn two(&mut self, raw: Span, read: &Read, post: Post) -> (Span, Span) {
+    fn two(&mut self, raw: Span, read: &Read, post: Post) -> [Span; 2] {
         let voted = [read.voted[0] == Voted::Always, read.voted[1] == Voted::Always];
         let one = |i: usize| Span { at: raw.at + i, len: 1 };
         let (mut s0, mut s1, mut two) = (one(0), one(1), voted[1]);
@@ -315,7 +350,7 @@ impl Packer {
         let winner = self.program.zip_with(Binary::Greater, positive, if from_zero_to_one { 0.5 } else { 0.0 });
         if two {
             let scores = self.program.join(&[s0, s1]);
-            return (winner, self.finished(scores, 2, post));
+            return [winner, self.finished(scores, 2, post)];
         }
         let scores = match post {
             Post::Logistic => {
@@ -324,6 +359,6 @@ impl Packer {
             }
             _ => self.both(s0, from_zero_to_one),
         };
-        (winner, scores)
+        [winner, scores]
     }
 }

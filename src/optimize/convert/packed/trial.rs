@@ -32,7 +32,6 @@ fn summing(node: &NodeProto) -> Option<&'static [usize]> {
     Some(match node.operator() {
         "AffineGrid" | "Col2Im" | "DFT" | "STFT" | "DeformConv" => &[0],
         "RoiAlign" if text(node, "mode", "avg") == "avg" => &[0],
-        "ScatterND" | "ScatterElements" if text(node, "reduction", "none") == "add" => &[0, 2],
         _ => return None,
     })
 }
@@ -50,7 +49,7 @@ impl Packer {
         }
         let is_known = |name: &String| match self.values.get(name) {
             Some(value) => matches!(value.data, Data::Known(_)),
-            None => name.is_empty(),
+            None => name.is_empty() || self.wide.contains_key(name),
         };
         if node.input.iter().all(is_known) {
             // What goes number by number is no more work here than there, and what `native` refuses may have a form of ours.
@@ -60,6 +59,13 @@ impl Packer {
             return Ok(false);
         }
         if let Some(moving) = moving(node) {
+            // To or from computed places.
+            let others = node.input.iter().enumerate().filter(|(i, _)| !moving.contains(i));
+            if matches!(node.operator(), "GatherND" | "ScatterND" | "ScatterElements" | "Scatter")
+                && !others.map(|(_, name)| name).all(is_known)
+            {
+                return Ok(false);
+            }
             self.moved(node, moving)?;
         } else if let Some(summing) = summing(node) {
             self.summed(node, summing)?;
@@ -80,7 +86,8 @@ impl Packer {
 
     /// Gives what `native` answers for a node whose inputs are all known, where it answers.
     fn answered(&mut self, node: &NodeProto) -> Option<()> {
-        let answers = self.answers(node, &self.inputs(node).ok()?).ok()?;
+        let inputs: Vec<_> = node.input.iter().map(|name| self.values.get(name.as_str()).cloned()).collect();
+        let answers = self.answers(node, &inputs).ok()?;
         // Whole numbers that are no floats are left to what may not need them.
         let exact = |answer: &Tensor<'_>| match answer.as_slice::<i64>() {
             Ok(items) => items.iter().all(|x| *x as f32 as i64 == *x),
@@ -112,10 +119,15 @@ impl Packer {
         let mut lone = node.clone();
         let mut graph = GraphProto::default();
         for (i, (name, value)) in lone.input.iter_mut().zip(inputs).enumerate() {
-            if let Some(value) = value {
-                *name = format!("x{i}");
-                graph.initializer.push(self.proto(name, value)?);
-            }
+            let tensor = match value {
+                Some(value) => self.proto("", value)?,
+                None => match self.wide.get(name.as_str()) {
+                    Some(tensor) => tensor.clone(),
+                    None => continue,
+                },
+            };
+            *name = format!("x{i}");
+            graph.initializer.push(TensorProto { name: Some(name.clone()), ..tensor });
         }
         let mut names = Vec::new();
         for (i, name) in lone.output.iter_mut().enumerate().filter(|(_, name)| !name.is_empty()) {

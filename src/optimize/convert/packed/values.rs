@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::program::{Program, Span};
 use crate::edge::{Binary, Kind, Unary, binary, unary};
+use crate::onnx::data_type as t;
 use crate::onnx::{DenseTensor, ExternalData, NodeProto, OperatorSetIdProto, TensorData, TensorProto};
 use crate::{Error, ErrorKind, Result};
 
@@ -44,6 +45,9 @@ impl Value {
     }
 }
 
+/// Why a whole number of the file can't be packed.
+const INEXACT: &str = "a packed model holds whole numbers up to 2^24";
+
 /// What can't be packed of a node, and what can.
 #[cold]
 pub(super) fn unsupported(node: &NodeProto, what: &str) -> Error {
@@ -57,6 +61,8 @@ pub(super) struct Packer {
     pub(super) program: Program,
     pub(super) values: HashMap<String, Value>,
     pub(super) sequences: HashMap<String, Vec<Value>>,
+    /// Constants with whole numbers that are no floats, for nodes whose inputs are all known.
+    pub(super) wide: HashMap<String, TensorProto>,
     pub(super) external: Option<ExternalData>,
     pub(super) opset: i64,
     pub(super) opsets: Vec<OperatorSetIdProto>,
@@ -73,6 +79,8 @@ impl Packer {
             "" => self.standard(node),
             "ai.onnx.ml" => self.learned(node),
             "com.microsoft" => self.microsoft(node),
+            "ai.onnx.preview" if node.operator() == "FlexAttention" => self.flex_attention(node),
+            "ai.onnx.preview.training" => self.optimised(node),
             other => Err(unsupported(node, &format!("the domain `{other}`"))),
         }
     }
@@ -80,8 +88,15 @@ impl Packer {
     /// Names a constant of the graph.
     pub(super) fn constant_tensor(&mut self, tensor: &TensorProto) -> Result<()> {
         let name = tensor.name.as_deref().unwrap_or_default();
-        let value = self.tensor(tensor).map_err(|e| e.tensor(name))?;
-        self.values.insert(name.to_owned(), value);
+        match self.tensor(tensor) {
+            Ok(value) => {
+                self.values.insert(name.to_owned(), value);
+            }
+            Err(_) if matches!(tensor.data_type, Some(t::INT32 | t::INT64 | t::UINT32 | t::UINT64)) => {
+                self.wide.insert(name.to_owned(), tensor.clone());
+            }
+            Err(e) => return Err(e.tensor(name)),
+        }
         Ok(())
     }
 
@@ -90,7 +105,10 @@ impl Packer {
         match node.input.get(i).filter(|name| !name.is_empty()) {
             None => Ok(None),
             Some(name) => self.values.get(name.as_str()).cloned().map(Some).ok_or_else(|| {
-                Error::new(ErrorKind::Malformed, "nothing in the graph gives a value that a node takes").tensor(name)
+                let wide = self.wide.contains_key(name.as_str());
+                let kind = if wide { ErrorKind::Unsupported } else { ErrorKind::Malformed };
+                let text = if wide { INEXACT } else { "nothing in the graph gives a value that a node takes" };
+                Error::new(kind, text).tensor(name)
             }),
         }
     }
@@ -233,7 +251,7 @@ pub(super) fn whole(x: i64) -> Result<f32> {
     if x.unsigned_abs() <= 1 << 24 {
         return Ok(x as f32);
     }
-    Err(Error::new(ErrorKind::Unsupported, "a packed model holds whole numbers up to 2^24").actual(x))
+    Err(Error::new(ErrorKind::Unsupported, INEXACT).actual(x))
 }
 
 /// The shape to which two are spread.

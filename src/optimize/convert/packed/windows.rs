@@ -109,8 +109,14 @@ impl Packer {
         Ok(Some(match node.operator() {
             "Conv" => {
                 let (x, w) = (self.input(node, 0)?, self.input(node, 1)?);
-                let bias = self.known(node, 2)?;
-                self.convolved(node, &x, &w, bias.as_deref())?
+                match self.opt(node, 2)? {
+                    Some(Value { data: Data::Known(bias), .. }) => self.convolved(node, &x, &w, Some(&bias))?,
+                    None => self.convolved(node, &x, &w, None)?,
+                    Some(bias) => {
+                        let sums = self.convolved(node, &x, &w, None)?;
+                        self.with_bias(node, &sums, bias)?
+                    }
+                }
             }
             "ConvTranspose" => self.transposed_convolution(node)?,
             "MaxPool" => self.greatest_of_windows(node)?,
@@ -129,11 +135,14 @@ impl Packer {
         }))
     }
 
-    /// A convolution of `x` (n, channels, axes...) with known weights (filters, channels of a group, axes...).
+    /// `sums` (n, channels, axes...) plus a number for each channel.
+    fn with_bias(&mut self, node: &NodeProto, sums: &Value, bias: Value) -> Result<Value> {
+        let shape = [bias.len()].into_iter().chain(sums.shape.iter().skip(2).map(|_| 1)).collect();
+        self.zip(node, Binary::Add, sums, &Value { shape, ..bias }, Kind::F32)
+    }
+
+    /// A convolution of `x` (n, channels, axes...) with weights (filters, channels of a group, axes...).
     pub(super) fn convolved(&mut self, node: &NodeProto, x: &Value, w: &Value, bias: Option<&[f32]>) -> Result<Value> {
-        let Data::Known(weights) = &w.data else {
-            return Err(unsupported(node, "a convolution with computed weights"));
-        };
         let groups = usize::try_from(int(node, "group", 1)).unwrap_or(0);
         let ([images, channels, input @ ..], [filters, own, kernel @ ..]) = (x.shape.as_slice(), w.shape.as_slice())
         else {
@@ -148,14 +157,52 @@ impl Packer {
             return Err(misfit(node, "weights that do not fit the channels"));
         }
         let walk = Walk::of(node, input, kernel)?;
-        let shape: Vec<usize> = [1, *filters].into_iter().chain(walk.outputs()).collect();
+        self.each_image(node, x, *images, |packer, image| packer.walked(node, image, &walk, groups, w, bias))
+    }
+
+    /// One image (1, channels, axes...) under weights (filters, channels of a group, axes...).
+    fn walked(
+        &mut self,
+        node: &NodeProto,
+        image: &Value,
+        walk: &Walk,
+        groups: usize,
+        w: &Value,
+        bias: Option<&[f32]>,
+    ) -> Result<Value> {
+        let filters = w.shape[0];
+        let shape: Vec<usize> = [1, filters].into_iter().chain(walk.outputs()).collect();
         self.check(node, &shape)?;
-        let none = vec![0.0; *filters];
-        self.each_image(node, x, *images, |packer, image| {
-            let span = packer.span(image);
-            let span = packer.program.convolve(span, groups, &walk.three(), weights, bias.unwrap_or(&none));
-            Value::slot(&shape, Kind::F32, span)
-        })
+        let none = vec![0.0; filters];
+        if let Data::Known(weights) = &w.data {
+            let span = self.span(image);
+            let span = self.program.convolve(span, groups, &walk.three(), weights, bias.unwrap_or(&none));
+            return Ok(Value::slot(&shape, Kind::F32, span));
+        }
+        // Computed weights: each group's filters times what every window sees.
+        let plane: usize = image.shape[2..].iter().product();
+        let (own, pixels) = (w.shape[1], w.shape[2..].iter().product::<usize>());
+        let windows: usize = walk.outputs().product();
+        self.check(node, &[groups, windows, own, pixels])?;
+        let seen = walk.places();
+        let mut parts = Vec::new();
+        for group in 0..groups {
+            let mut places = Vec::with_capacity(own * pixels * windows);
+            for (channel, pixel) in (0..own).flat_map(|channel| (0..pixels).map(move |pixel| (channel, pixel))) {
+                let first = (group * own + channel) * plane;
+                places.extend(seen.chunks_exact(pixels).map(|window| window[pixel].map(|at| first + at)));
+            }
+            let patches = self.windows(image, &[own * pixels, windows], &places, 0.0);
+            let each = filters / groups * own * pixels;
+            let own_filters: Vec<usize> = (group * each..(group + 1) * each).collect();
+            let weights = self.arranged(w, &[filters / groups, own * pixels], &own_filters);
+            parts.push(self.multiplied(node, &weights, &patches)?);
+        }
+        let sums = Value { shape, ..self.concat(node, &parts, 0)? };
+        match bias {
+            Some(bias) => self.with_bias(node, &sums, Value::known(&[filters], Kind::F32, bias.to_vec())),
+            None => Ok(sums),
+        }
     }
 
     /// What `f` gives for each of the images, one behind the other.
@@ -164,10 +211,10 @@ impl Packer {
         node: &NodeProto,
         x: &Value,
         images: usize,
-        f: impl Fn(&mut Self, &Value) -> Value,
+        f: impl Fn(&mut Self, &Value) -> Result<Value>,
     ) -> Result<Value> {
         if images == 1 {
-            return Ok(f(self, x));
+            return f(self, x);
         }
         let each = x.len() / images.max(1);
         let shape: Vec<usize> = [1].into_iter().chain(x.shape[1..].iter().copied()).collect();
@@ -175,7 +222,7 @@ impl Packer {
         for i in 0..images {
             let places: Vec<usize> = (i * each..(i + 1) * each).collect();
             let image = self.arranged(x, &shape, &places);
-            parts.push(f(self, &image));
+            parts.push(f(self, &image)?);
         }
         self.concat(node, &parts, 0)
     }
@@ -184,19 +231,19 @@ impl Packer {
     fn transposed_convolution(&mut self, node: &NodeProto) -> Result<Value> {
         let (x, w) = (self.input(node, 0)?, self.input(node, 1)?);
         let groups = usize::try_from(int(node, "group", 1)).unwrap_or(0);
-        let ([images, channels, input @ ..], [taken, own, kernel @ ..], Data::Known(weights)) =
-            (x.shape.as_slice(), w.shape.as_slice(), &w.data)
+        let ([images, channels, input @ ..], [taken, own, kernel @ ..]) = (x.shape.as_slice(), w.shape.as_slice())
         else {
-            return Err(unsupported(node, "a convolution with computed weights"));
+            return Err(misfit(node, "a convolution of what has no channels"));
         };
         let rank = input.len();
         if groups == 0 || channels % groups != 0 || taken != channels || kernel.len() != rank || rank == 0 || rank > 3 {
             return Err(misfit(node, "weights that do not fit the channels"));
         }
         // `native` knows how large the answer is.
-        let zeros = Value::known(&x.shape, Kind::F32, vec![0.0; x.len()]);
         let mut inputs = self.inputs(node)?;
-        inputs[0] = Some(zeros);
+        for value in inputs.iter_mut().flatten() {
+            *value = Value::known(&value.shape, Kind::F32, vec![0.0; value.len()]);
+        }
         let answers = self.answers(node, &inputs)?;
         let Some(to) = answers.first().and_then(|answer| answer.shape().get(2..)).filter(|to| to.len() == rank) else {
             return Err(misfit(node, "an answer without axes"));
@@ -247,24 +294,26 @@ impl Packer {
         let places = crossed(&all.collect::<Vec<_>>(), &[&[1, *channels], input].concat());
         let spread: Vec<usize> = [1, *channels].into_iter().chain(stand.iter().map(Vec::len)).collect();
         let (filters, each, pixels) = (own * groups, channels / groups, kernel.iter().product::<usize>());
-        let mut turned = Vec::with_capacity(weights.len());
+        let mut turned = Vec::with_capacity(w.len());
         for filter in 0..filters {
             for c in 0..each {
                 let at = ((filter / own * each + c) * own + filter % own) * pixels;
-                turned.extend(weights[at..at + pixels].iter().rev());
+                turned.extend((at..at + pixels).rev());
             }
         }
-        let bias = self.known(node, 2)?.unwrap_or_else(|| vec![0.0; filters]);
-        if bias.len() != filters {
+        let turned = self.arranged(&w, &[&[filters, each], kernel].concat(), &turned);
+        let bias = self.opt(node, 2)?;
+        if bias.as_ref().is_some_and(|bias| bias.len() != filters) {
             return Err(misfit(node, "a bias that does not fit the channels"));
         }
-        let shape: Vec<usize> = [1, filters].into_iter().chain(walk.outputs()).collect();
-        self.each_image(node, &x, *images, |packer, image| {
+        let sums = self.each_image(node, &x, *images, |packer, image| {
             let image = packer.windows(image, &spread, &places, 0.0);
-            let span = packer.span(&image);
-            let span = packer.program.convolve(span, groups, &walk.three(), &turned, &bias);
-            Value::slot(&shape, Kind::F32, span)
-        })
+            packer.walked(node, &image, &walk, groups, &turned, None)
+        })?;
+        match bias {
+            Some(bias) => self.with_bias(node, &sums, bias),
+            None => Ok(sums),
+        }
     }
 
     /// The windows over each channel of input 0.
@@ -325,15 +374,14 @@ impl Packer {
         if !walk.axes.iter().any(padded) {
             return Ok(means);
         }
-        // How much of each window counts.
-        let counted: Vec<f32> = if int(node, "count_include_pad", 0) == 0 {
-            walk.places().chunks_exact(kernel).map(|window| window.iter().flatten().count() as f32).collect()
-        } else if int(node, "ceil_mode", 0) == 0 {
-            return Ok(means);
-        } else {
-            return Err(unsupported(node, "a mean of windows that reach beyond what is padded"));
-        };
-        let by = counted.iter().map(|n| kernel as f32 / n.max(1.0)).collect();
+        // `native` knows how much of each window counts.
+        let ones =
+            Value::known(&[&[1, 1], &x.shape[2..]].concat(), Kind::F32, vec![1.0; x.shape[2..].iter().product()]);
+        let answers = self.answers(node, &[Some(ones)])?;
+        let answer = answers.first().ok_or_else(|| misfit(node, "a pool without an answer"))?.as_slice::<f32>()?;
+        let inside = walk.places();
+        let inside = inside.chunks_exact(kernel).map(|window| window.iter().flatten().count().max(1) as f32);
+        let by = answer.iter().zip(inside).map(|(answer, n)| answer * kernel as f32 / n).collect();
         self.zip(node, Binary::Multiply, &means, &Value::known(&shape[2..], Kind::F32, by), Kind::F32)
     }
 

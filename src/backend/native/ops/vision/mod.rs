@@ -10,5 +10,8 @@ mod taps;
 use super::Group;
 
 /// The operators of this module, by domain.
+#[cfg(feature = "optimize")]
+pub(crate) use regions::Sampling;
+
 pub(super) const GROUPS: &[(&str, Group)] =
     &[("", affine::GROUP), ("", boxes::GROUP), ("", deform::GROUP), ("", regions::GROUP), ("", resize::GROUP)];

@@ -17,16 +17,25 @@ const MOST_SAMPLES: f64 = 4096.0;
 
 #[derive(Debug)]
 struct RoiAlign {
-    /// Height and width of the answer.
-    size: [usize; 2],
     /// Whether the largest sample counts, not their mean.
     largest: bool,
-    /// Whether pixels are points half a pixel from the corner.
-    half_pixel: bool,
-    /// The samples of a bin along each axis; as many as it has pixels where 0.
-    samples: usize,
-    scale: f64,
+    sampling: Sampling,
 }
+
+/// Where the bins of regions are sampled.
+#[derive(Debug)]
+pub(crate) struct Sampling {
+    /// Height and width of the answer.
+    pub(crate) size: [usize; 2],
+    /// Whether pixels are points half a pixel from the corner.
+    pub(crate) half_pixel: bool,
+    /// The samples of a bin along each axis; as many as it has pixels where 0.
+    pub(crate) samples: usize,
+    pub(crate) scale: f64,
+}
+
+/// Along one axis of a sample: the two pixels it lies between, with their shares; nothing outside of the image.
+type Between = Option<[(usize, f64); 2]>;
 
 fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
     let length = |name: &str, default: i64| -> Result<usize> {
@@ -48,17 +57,16 @@ fn build(node: &Node<'_>) -> Result<Box<dyn Op>> {
         "output_half_pixel" => false,
         other => return Err(node.malformed("an unknown `coordinate_transformation_mode`").actual(other)),
     };
-    Ok(Box::new(RoiAlign {
+    let sampling = Sampling {
         size: [length("output_height", 1)?, length("output_width", 1)?],
-        largest,
         half_pixel,
         samples: length("sampling_ratio", 0)?,
         scale: node.float_or("spatial_scale", 1.0)?.into(),
-    }))
+    };
+    Ok(Box::new(RoiAlign { largest, sampling }))
 }
 
-/// One axis of a sample: the two pixels it lies between, with their shares; nothing outside of the image.
-fn between(at: f64, length: usize) -> Option<[(usize, f64); 2]> {
+fn between(at: f64, length: usize) -> Between {
     if !(-1.0..=length as f64).contains(&at) || length == 0 {
         return None;
     }
@@ -69,6 +77,31 @@ fn between(at: f64, length: usize) -> Option<[(usize, f64); 2]> {
     }
     let rest = at - low as f64;
     Some([(low, 1.0 - rest), (low + 1, rest)])
+}
+
+impl Sampling {
+    /// For the rows of bins of a region (x1, y1, x2, y2), then for their columns: the samples of each along that axis of an
+    /// image of this height and width.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidValue`] for a region that is too large, or no number.
+    pub(crate) fn axes(&self, region: [f64; 4], height: usize, width: usize) -> Result<[Vec<Vec<Between>>; 2]> {
+        let shift = if self.half_pixel { 0.5 } else { 0.0 };
+        let [x1, y1, x2, y2] = region.map(|at| at * self.scale - shift);
+        let side = |from: f64, to: f64| if self.half_pixel { to - from } else { (to - from).max(1.0) };
+        let along = |start: f64, whole: f64, count: usize, length: usize| {
+            let bin = whole / count as f64;
+            let samples = if self.samples > 0 { self.samples as f64 } else { bin.ceil().max(0.0) };
+            if !samples.is_finite() || !start.is_finite() || samples > MOST_SAMPLES {
+                return Err(Error::new(ErrorKind::InvalidValue, "a region of RoiAlign is too large or no number")
+                    .actual(format!("{region:?}")));
+            }
+            let n = samples as usize;
+            let at = |i: usize, k: usize| start + bin * i as f64 + (k as f64 + 0.5) * bin / n as f64;
+            Ok((0..count).map(|i| (0..n).map(|k| between(at(i, k), length)).collect()).collect())
+        };
+        Ok([along(y1, side(y1, y2), self.size[0], height)?, along(x1, side(x1, x2), self.size[1], width)?])
+    }
 }
 
 impl Op for RoiAlign {
@@ -87,28 +120,13 @@ impl Op for RoiAlign {
                 .expected(rois)
                 .actual(batches.len()));
         }
-        let [rows, columns] = self.size;
+        let [rows, columns] = self.sampling.size;
         let shape = [rois, channels, rows, columns];
         let mut out = Vec::with_capacity(cx.check_shape(&shape)?);
         let (items, regions) = (floats(value)?, floats(regions)?);
         for (region, &batch) in regions.chunks_exact(4).zip(&batches) {
             let batch = index_of(batch, count)?;
-            let shift = if self.half_pixel { 0.5 } else { 0.0 };
-            let [x1, y1, x2, y2] = [0, 1, 2, 3].map(|i| region[i] * self.scale - shift);
-            let side = |from: f64, to: f64| if self.half_pixel { to - from } else { (to - from).max(1.0) };
-            let bins = [side(y1, y2) / rows as f64, side(x1, x2) / columns as f64];
-            let samples = bins.map(|bin| if self.samples > 0 { self.samples as f64 } else { bin.ceil().max(0.0) });
-            if samples.iter().chain(&[x1, y1]).any(|n| !n.is_finite()) || samples.iter().any(|&n| n > MOST_SAMPLES) {
-                return Err(Error::new(ErrorKind::InvalidValue, "a region of RoiAlign is too large or no number")
-                    .actual(format!("{region:?}")));
-            }
-            let [down, across] = samples.map(|n| n as usize);
-            // Where the samples of each bin lie along one axis.
-            let places = |start: f64, bin: f64, i: usize, n: usize, length: usize| -> Vec<_> {
-                (0..n).map(|k| between(start + bin * i as f64 + (k as f64 + 0.5) * bin / n as f64, length)).collect()
-            };
-            let ys: Vec<_> = (0..rows).map(|i| places(y1, bins[0], i, down, height)).collect();
-            let xs: Vec<_> = (0..columns).map(|j| places(x1, bins[1], j, across, width)).collect();
+            let [ys, xs] = self.sampling.axes([0, 1, 2, 3].map(|i| region[i]), height, width)?;
             for channel in 0..channels {
                 let image = &items[(batch * channels + channel) * height * width..][..height * width];
                 for (ys, xs) in ys.iter().flat_map(|y| xs.iter().map(move |x| (y, x))) {
@@ -124,10 +142,10 @@ impl Op for RoiAlign {
                             most = most.max(part);
                         }
                     }
-                    let none = down * across == 0;
+                    let count = ys.len() * xs.len();
                     out.push(if !self.largest {
-                        sum / (down * across).max(1) as f64
-                    } else if none {
+                        sum / count.max(1) as f64
+                    } else if count == 0 {
                         0.0
                     } else {
                         most
