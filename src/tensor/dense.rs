@@ -2,7 +2,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use half::{bf16, f16};
-use ndarray::{Array1, Array2, ArrayBase, ArrayD, ArrayViewD, CowArray, CowRepr, IxDyn};
+use ndarray::{Array1, Array2, ArrayBase, ArrayD, ArrayView1, ArrayView2, ArrayViewD, CowArray, CowRepr, IxDyn};
 
 use super::{Csr, DType, Element};
 use crate::{Error, ErrorKind, Result};
@@ -98,7 +98,13 @@ impl<'a> Tensor<'a> {
     /// # Errors
     /// [`ErrorKind::WrongShape`] when `shape` does not hold exactly `data.len()` elements.
     pub fn from_slice<T: Element>(shape: &[usize], data: &'a [T]) -> Result<Tensor<'a>> {
-        match ArrayViewD::from_shape(IxDyn(shape), data) {
+        // The common ranks have a shorter way than any rank.
+        let view = match *shape {
+            [n] if n == data.len() => Ok(ArrayView1::from(data).into_dyn()),
+            [m, n] => ArrayView2::from_shape((m, n), data).map(ArrayView2::into_dyn),
+            _ => ArrayViewD::from_shape(IxDyn(shape), data),
+        };
+        match view {
             Ok(view) if view.len() == data.len() => Ok(T::wrap(view.into())),
             _ => Err(length_error(shape, data.len())),
         }

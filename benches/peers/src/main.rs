@@ -117,12 +117,13 @@ fn export(args: &Args, script: &Path, out: &Path) -> Result<(), Fault> {
 
 type Loaded<'c> = Result<Box<dyn Lane + 'c>, Fault>;
 
-/// In the order of `LANES`.
-fn lanes<'c>(
+/// In the order of `LANES`; `tract_first` says which of the two that share their kernels is loaded before the other.
+fn lanes_of<'c>(
     library: &'static Library,
     python: &Rc<RefCell<Python>>,
     case: &'c Case,
     batch: usize,
+    tract_first: bool,
 ) -> [Option<Loaded<'c>>; LANES.len()] {
     let windows = case.windows(batch);
     if batch == LOADING {
@@ -137,10 +138,22 @@ fn lanes<'c>(
     };
     #[cfg(not(feature = "ours"))]
     let of_threads = |_| None;
+    // tract leaves nodes out of trees, so that its time for them says nothing.
+    #[cfg(feature = "tract")]
+    let load_tract = || {
+        (case.group != "trees" && case.threads == 1).then(|| {
+            lane::tract::Tract::load(case, batch)
+                .map(|caller| Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>)
+        })
+    };
+    #[cfg(not(feature = "tract"))]
+    let load_tract = || None;
+    let early = if tract_first { load_tract() } else { None };
     let ours = of_threads(case.threads);
     if case.threads > 1 {
         return [ours, None, None, None, None, of_threads(1)];
     }
+    let tract = early.or_else(load_tract);
     let ort = lane::ort::Ort::load(library, case, batch)
         .map(|caller| Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>);
     let in_python = |pickle: &Option<PathBuf>| {
@@ -148,15 +161,11 @@ fn lanes<'c>(
             .clone()
             .map(|pickle| Ok(Box::new(python::Library { python: Rc::clone(python), pickle, batch }) as Box<dyn Lane>))
     };
-    // tract leaves nodes out of trees, so that its time for them says nothing.
-    #[cfg(feature = "tract")]
-    let tract = (case.group != "trees").then(|| {
-        lane::tract::Tract::load(case, batch).map(|caller| Box::new(InProcess::new(caller, windows)) as Box<dyn Lane>)
-    });
-    #[cfg(not(feature = "tract"))]
-    let tract = None;
     [ours, Some(ort), in_python(&case.fitted), tract, in_python(&case.compiled), None]
 }
+
+/// How often networks are loaded for one comparison, at most; every other time tract's before ours.
+const LAYOUTS: usize = 8;
 
 /// A batch of this size stands for loading the model.
 const LOADING: usize = 0;
@@ -192,25 +201,37 @@ fn measure(
     if case.windows(batch) == 0 {
         return Err(format!("{}: the pool holds fewer than {batch} rows", case.name).into());
     }
-    let mut running = lanes(library, python, case, batch).map(|lane| lane.transpose());
-    let mut lanes = [const { None }; LANES.len()];
-    for (i, lane) in running.iter_mut().enumerate() {
-        match std::mem::replace(lane, Ok(None)) {
-            Ok(lane) => lanes[i] = lane,
-            Err(fault) => row.notes.push(format!("{}: {fault}", LANES[i])),
-        }
-    }
-    note_differences(&mut row, &mut lanes);
-    // The contenders take turns, so that whatever else this machine does falls on all of them.
-    for _ in 0..args.rounds {
-        for (i, slot) in lanes.iter_mut().enumerate() {
-            let Some(lane) = slot else { continue };
-            match contained(|| lane.median_ns(args.seconds)) {
-                Ok(ns) => row.ns_per_row[i].push(ns / batch.max(1) as f64),
+    // Where a model's weights come to lie moves its time by some percent, so networks are loaded anew several times.
+    let layouts = if case.group == "nets" { LAYOUTS.min(args.rounds).max(1) } else { 1 };
+    let mut failed = [false; LANES.len()];
+    for layout in 0..layouts {
+        let mut lanes = [const { None }; LANES.len()];
+        for (i, loaded) in lanes_of(library, python, case, batch, layout % 2 == 1).into_iter().enumerate() {
+            match loaded.transpose() {
+                Ok(lane) => lanes[i] = lane.filter(|_| !failed[i]),
+                Err(_) if failed[i] => {}
                 Err(fault) => {
                     row.notes.push(format!("{}: {fault}", LANES[i]));
                     row.ns_per_row[i].clear();
-                    *slot = None;
+                    failed[i] = true;
+                }
+            }
+        }
+        if layout == 0 {
+            note_differences(&mut row, &mut lanes);
+        }
+        // The contenders take turns, so that whatever else this machine does falls on all of them.
+        let turns = (args.rounds * (layout + 1)) / layouts - (args.rounds * layout) / layouts;
+        for _ in 0..turns {
+            for (i, slot) in lanes.iter_mut().enumerate() {
+                let Some(lane) = slot else { continue };
+                match contained(|| lane.median_ns(args.seconds)) {
+                    Ok(ns) => row.ns_per_row[i].push(ns / batch.max(1) as f64),
+                    Err(fault) => {
+                        row.notes.push(format!("{}: {fault}", LANES[i]));
+                        row.ns_per_row[i].clear();
+                        (failed[i], *slot) = (true, None);
+                    }
                 }
             }
         }

@@ -19,14 +19,19 @@ pub(crate) trait Engine: Debug + Send + Sync + 'static {
     /// What the engine finds wrong.
     fn run(&self, inputs: &[Tensor<'_>]) -> Result<Vec<Tensor<'static>>>;
 
-    /// The answers of the graph for one observation, by the names in `outputs`, of a graph all of whose inputs and outputs
-    /// have a first axis of 1 that is wanting here.
+    /// The answers of the graph by the names in `outputs`, of a graph all of whose inputs and outputs have a batch axis: for this
+    /// many rows, or for one observation, where the axis is wanting here.
     ///
     /// # Errors
     /// What the engine finds wrong; [`ErrorKind::Backend`] when an output is of another length.
-    fn run_one(&self, input: &Tensors<'_>, outputs: &[TensorSpec]) -> Result<Tensors<'static>> {
-        let batch: Vec<Tensor<'_>> = input.iter().map(|(_, tensor)| tensor.with_batch_axis()).collect();
-        named(self.run(&batch)?, outputs, 1, Tensor::without_batch_axis)
+    fn run_named(&self, inputs: &Tensors<'_>, outputs: &[TensorSpec], rows: Option<usize>) -> Result<Tensors<'static>> {
+        let given = |tensor| if rows.is_some() { Tensor::as_view(tensor) } else { Tensor::with_batch_axis(tensor) };
+        let batch: Vec<Tensor<'_>> = inputs.iter().map(|(_, tensor)| given(tensor)).collect();
+        let answers = self.run(&batch)?;
+        match rows {
+            Some(m) => named(answers, outputs, m, Ok),
+            None => named(answers, outputs, 1, Tensor::without_batch_axis),
+        }
     }
 }
 
@@ -45,6 +50,12 @@ impl<E: Engine> Network<E> {
     /// Whether the outputs of the graph are those of the model.
     fn as_is(&self) -> bool {
         self.analysis.fits.iter().all(|fit| *fit == Fit::AsIs)
+    }
+
+    /// Whether the tensors of a call, with their batch axes, are those of the graph.
+    fn is_direct(&self) -> bool {
+        let signature = &self.analysis.signature;
+        self.as_is() && signature.inputs().iter().chain(signature.outputs()).all(TensorSpec::is_batched)
     }
 
     fn rows(&self, inputs: &Tensors<'_>) -> usize {
@@ -184,6 +195,9 @@ impl<E: Engine> Model for Network<E> {
         if batched && m == 0 {
             return self.empty(inputs);
         }
+        if self.analysis.batching == Batching::Whole && self.pool.is_none() && self.is_direct() {
+            return self.engine.run_named(inputs, self.analysis.signature.outputs(), Some(m));
+        }
         let answers = if batched { self.run_batch(inputs, m)? } else { self.run(inputs, 0..1)? };
         named(answers, self.analysis.signature.outputs(), m, Ok)
     }
@@ -192,9 +206,9 @@ impl<E: Engine> Model for Network<E> {
         if self.analysis.batching == Batching::None {
             return crate::model::predict_as_batch(self, input);
         }
-        let (inputs, outputs) = (self.analysis.signature.inputs(), self.analysis.signature.outputs());
-        if self.as_is() && inputs.iter().chain(outputs).all(TensorSpec::is_batched) {
-            return self.engine.run_one(input, outputs);
+        let outputs = self.analysis.signature.outputs();
+        if self.is_direct() {
+            return self.engine.run_named(input, outputs, None);
         }
         let answers = self.run_graph(input, |tensor, batched| {
             Ok(if batched { tensor.with_batch_axis() } else { tensor.as_view() })

@@ -53,6 +53,8 @@ pub(super) fn datum_type(dtype: DType) -> Result<DatumType> {
 pub(super) enum Form {
     /// They have the same shape.
     Same,
+    /// They have the same shape, with as many rows.
+    Rows(usize),
     /// Ours is one observation, and tract's has a first axis of 1 before it.
     One,
 }
@@ -65,7 +67,7 @@ pub(super) fn to_tract(tensor: &Tensor<'_>, form: Form) -> Result<tract::TValue>
     fn copied<T: Element + Datum + Copy>(tensor: &Tensor<'_>, form: Form) -> Result<tract::TValue> {
         let elements = tensor.as_slice::<T>()?;
         match form {
-            Form::Same => tract::Tensor::from_shape(tensor.shape(), elements),
+            Form::Same | Form::Rows(_) => tract::Tensor::from_shape(tensor.shape(), elements),
             Form::One => {
                 let mut shape = tract::TVec::with_capacity(tensor.shape().len() + 1);
                 shape.push(1);
@@ -84,8 +86,8 @@ pub(super) fn to_tract(tensor: &Tensor<'_>, form: Form) -> Result<tract::TValue>
 /// What tract gave, as a tensor of ours.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] for types that we do not carry; [`ErrorKind::Backend`] when `form` says that it is one
-/// observation, and it is not.
+/// [`ErrorKind::Unsupported`] for types that we do not carry; [`ErrorKind::Backend`] when it has not the rows that `form`
+/// says.
 pub(super) fn from_tract(value: &tract::Tensor, form: Form) -> Result<Tensor<'static>> {
     fn told(error: TractError) -> Error {
         Error::new(ErrorKind::Unsupported, format!("tract could not give an output back: {error}"))
@@ -94,7 +96,9 @@ pub(super) fn from_tract(value: &tract::Tensor, form: Form) -> Result<Tensor<'st
         let elements = value.try_as_plain_ram().map_err(told)?.as_slice::<T>().map_err(told)?;
         let shape = match (form, value.shape()) {
             (Form::Same, shape) | (Form::One, [1, shape @ ..]) => shape,
-            (Form::One, other) => return Err(several(other)),
+            (Form::Rows(m), shape) if shape.first() == Some(&m) => shape,
+            (Form::Rows(m), other) => return Err(several(m, other)),
+            (Form::One, other) => return Err(several(1, other)),
         };
         Tensor::from_vec(shape, elements.to_vec())
     }
@@ -113,8 +117,8 @@ pub(super) fn from_tract(value: &tract::Tensor, form: Form) -> Result<Tensor<'st
 }
 
 #[cold]
-fn several(shape: &[usize]) -> Error {
+fn several(rows: usize, shape: &[usize]) -> Error {
     Error::new(ErrorKind::Backend, "the graph gave another number of answers than it was given observations")
-        .expected("1 along axis 0")
+        .expected(format!("{rows} along axis 0"))
         .actual(shape_text(shape))
 }

@@ -6,7 +6,7 @@ use tract_onnx::prelude::{TValue, TVec, TypedModel};
 
 use super::contain::contained;
 use super::convert::Form;
-use super::plan::Plans;
+use super::plan::{Answers, Plans};
 use super::{convert, independence, prepare};
 use crate::backend::declared::{self, Declared, Hint};
 use crate::backend::network::analyze::{self, Analysis, Batching};
@@ -146,8 +146,8 @@ fn given(inputs: &[Tensor<'_>]) -> Result<TVec<TValue>> {
     inputs.iter().map(|tensor| convert::to_tract(tensor, Form::Same)).collect()
 }
 
-fn outputs(values: &[TValue]) -> Result<Vec<Tensor<'static>>> {
-    values.iter().map(|value| convert::from_tract(value, Form::Same)).collect()
+fn outputs(values: Answers<'_>) -> Result<Vec<Tensor<'static>>> {
+    values.map(|value| convert::from_tract(value, Form::Same)).collect()
 }
 
 impl Engine for Plans {
@@ -155,12 +155,13 @@ impl Engine for Plans {
         self.run(given(inputs)?, outputs)
     }
 
-    fn run_one(&self, input: &Tensors<'_>, outputs: &[TensorSpec]) -> Result<Tensors<'static>> {
-        let values = input.iter().map(|(_, tensor)| convert::to_tract(tensor, Form::One));
+    fn run_named(&self, inputs: &Tensors<'_>, outputs: &[TensorSpec], rows: Option<usize>) -> Result<Tensors<'static>> {
+        let form = rows.map_or(Form::One, Form::Rows);
+        let values = inputs.iter().map(|(_, tensor)| convert::to_tract(tensor, form));
         self.run(values.collect::<Result<TVec<TValue>>>()?, |values| {
             let mut answers = Tensors::with_capacity(outputs.len());
             for (spec, value) in outputs.iter().zip(values) {
-                let tensor = convert::from_tract(value, Form::One).map_err(|e| e.tensor(spec.name()))?;
+                let tensor = convert::from_tract(value, form).map_err(|e| e.tensor(spec.name()))?;
                 answers.push(spec.name().clone(), tensor);
             }
             Ok(answers)

@@ -33,7 +33,7 @@ struct Plan {
     /// Whether every size of the inputs is known.
     is_exact: bool,
     /// States of finished runs; making one costs an allocation per node. Empty where a run is not repeatable.
-    idle: Mutex<Vec<TypedSimpleState>>,
+    idle: Mutex<Vec<Box<TypedSimpleState>>>,
     repeatable: bool,
 }
 
@@ -53,24 +53,33 @@ impl Plan {
 
     /// What `give` makes of the outputs for `inputs`, which have the types and the ranks of the plan, and the sizes where
     /// it is exact.
-    fn run<R>(&self, inputs: TVec<TValue>, give: impl FnOnce(&[TValue]) -> Result<R>) -> TractResult<Result<R>> {
+    fn run<R>(&self, inputs: TVec<TValue>, give: impl FnOnce(Answers<'_>) -> Result<R>) -> TractResult<Result<R>> {
         let state = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let used = state.is_some();
         let mut state = match state {
             Some(state) => state,
-            None => self.plan.spawn()?,
+            None => Box::new(self.plan.spawn()?),
         };
-        let outputs = if used && self.is_exact {
-            // What tract does for inputs of any size, without holding them against the plan a second time.
+        let given = if used && self.is_exact {
+            // What tract does for inputs of any size, without holding them against the plan a second time, and without taking the
+            // outputs out of the state.
             for (source, input) in self.sources.iter().zip(inputs) {
                 state.set_value(*source, input)?;
             }
             state.exec()?;
-            let outputs = state.outputs()?;
-            state.reset_turn()?;
-            outputs
+            let values = &mut state.turn_state.values;
+            let mut outputs = tvec![];
+            for outlet in self.plan.model().output_outlets()? {
+                let value = values.get(outlet.node).and_then(|slots| slots.as_ref()?.get(outlet.slot));
+                outputs.push(value.ok_or_else(|| TractError::msg("an output was not computed"))?);
+            }
+            let given = give(&mut outputs.iter().copied());
+            drop(outputs);
+            values.iter_mut().for_each(|value| *value = None);
+            given
         } else {
-            state.run(inputs)?
+            let outputs = state.run(inputs)?;
+            give(&mut outputs.iter())
         };
         if self.repeatable {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,9 +87,12 @@ impl Plan {
                 idle.push(state);
             }
         }
-        Ok(give(&outputs))
+        Ok(given)
     }
 }
+
+/// The outputs of a run, in order.
+pub(super) type Answers<'r> = &'r mut dyn Iterator<Item = &'r TValue>;
 
 /// `typed` in the form that tract runs.
 ///
@@ -306,7 +318,7 @@ impl Plans {
         &self,
         general: &General,
         inputs: TVec<TValue>,
-        give: impl FnOnce(&[TValue]) -> Result<R>,
+        give: impl FnOnce(Answers<'_>) -> Result<R>,
     ) -> Result<R> {
         let shapes: TVec<&[usize]> = inputs.iter().map(|t| t.shape()).collect();
         let known = |checked: &Mutex<Vec<Vec<usize>>>| {
@@ -360,7 +372,7 @@ impl Plans {
     /// # Errors
     /// Those of `give`; [`ErrorKind::Backend`] when tract fails or panics, [`ErrorKind::Unsupported`] when it can't compile
     /// the graph for these shapes, [`ErrorKind::LimitExceeded`] when a tensor in between would be too large.
-    pub(super) fn run<R>(&self, inputs: TVec<TValue>, give: impl FnOnce(&[TValue]) -> Result<R>) -> Result<R> {
+    pub(super) fn run<R>(&self, inputs: TVec<TValue>, give: impl FnOnce(Answers<'_>) -> Result<R>) -> Result<R> {
         match &self.general {
             Some(general) => self.run_general(general, inputs, give),
             None => self.run_alone(inputs, give),
@@ -371,7 +383,7 @@ impl Plans {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub(super) fn run_alone<R>(&self, inputs: TVec<TValue>, give: impl FnOnce(&[TValue]) -> Result<R>) -> Result<R> {
+    pub(super) fn run_alone<R>(&self, inputs: TVec<TValue>, give: impl FnOnce(Answers<'_>) -> Result<R>) -> Result<R> {
         let shapes: TVec<&[usize]> = inputs.iter().map(|t| t.shape()).collect();
         let slot = self.slot(&shapes);
         let plan = slot.get_or_make(|| self.compile(&shapes))?;
