@@ -33,6 +33,8 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod transformer;
+#[cfg(feature = "tract")]
+mod upper;
 
 pub(crate) use bits::{Ask, BYTE, BitTrees, FEWER, MANY, MOST_EXITS};
 pub(crate) use depthwise::depthwise;
@@ -57,3 +59,5 @@ pub(crate) use rows::softmax_rows;
 #[cfg(feature = "candle")]
 pub(crate) use transformer::{Epilogue, add_norm_rows, attention_rows, finish_rows};
 pub(crate) use transformer::{LayerNorm, erf_in_place, gelu_in_place, norm_rows, scaled_softmax_rows};
+#[cfg(feature = "tract")]
+pub(crate) use upper::clear_upper_halves;

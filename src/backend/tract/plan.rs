@@ -14,7 +14,7 @@ use tract_onnx::tract_core::optim::Optimizer;
 
 use super::contain::contained;
 use super::recurrent;
-use crate::{Dim, Error, ErrorKind, Limits, Result};
+use crate::{Dim, Error, ErrorKind, Limits, Result, kernel};
 
 /// From this many bytes of weights on, one plan for all shapes is tried.
 const LARGE_BYTES: u64 = 4 << 20;
@@ -67,7 +67,8 @@ impl Plan {
                 state.set_value(*source, input)?;
             }
             state.exec()?;
-            let values = &mut state.turn_state.values;
+            kernel::clear_upper_halves();
+            let values = &state.turn_state.values;
             let mut outputs = tvec![];
             for outlet in self.plan.model().output_outlets()? {
                 let value = values.get(outlet.node).and_then(|slots| slots.as_ref()?.get(outlet.slot));
@@ -75,10 +76,11 @@ impl Plan {
             }
             let given = give(&mut outputs.iter().copied());
             drop(outputs);
-            values.iter_mut().for_each(|value| *value = None);
+            state.reset_turn()?;
             given
         } else {
             let outputs = state.run(inputs)?;
+            kernel::clear_upper_halves();
             give(&mut outputs.iter())
         };
         if self.repeatable {

@@ -338,6 +338,49 @@ save(
     ("Flatten", "each", "e", {}),
     ("Concat", "last e", "y", {"axis": 1}),
 )
+# Branches and an end that are computed.
+
+
+def body(nodes, inputs, outputs):
+    kinds = {"go": TensorProto.BOOL, "on": TensorProto.BOOL, "round": TensorProto.INT64}
+    infos = [[helper.make_tensor_value_info(n, kinds.get(n, TensorProto.FLOAT), [] if n in kinds else None) for n in names] for names in (inputs, outputs)]
+    return helper.make_graph([helper.make_node(op, ins.split(), outs.split(), **more) for op, ins, outs, more in nodes], "body", *infos)
+
+
+whole = {"keepdims": 0}
+branches = {
+    "then_branch": body([("Mul", "x two", "t", {})], [], ["t"]),
+    "else_branch": body([("Neg", "x", "e", {})], [], ["e"]),
+}
+save(
+    "choice",
+    3,
+    [2, 9],
+    {"two": np.array(2, "f4"), "four": np.array(4, "f4"), "growth": np.array(1.5, "f4"), "most": np.array(8), "start": np.array(True)},
+    ("ReduceMax", "x", "m", whole),
+    ("Greater", "m two", "c", {}),
+    ("Not", "c", "d", {}),
+    ("If", "c", "a", branches),
+    ("If", "d", "b", branches),
+    (
+        "Loop",
+        "most start x",
+        "f",
+        {
+            "body": body(
+                [
+                    ("Mul", "before growth", "after", {}),
+                    ("ReduceMax", "after", "largest", whole),
+                    ("Less", "largest four", "on", {}),
+                ],
+                ["round", "go", "before"],
+                ["on", "after"],
+            )
+        },
+    ),
+    ("Concat", "a b f", "y", {"axis": 1}),
+    rows=2,
+)
 # Places that are computed.
 save(
     "scatter",

@@ -2,7 +2,7 @@
 
 use super::learned::ints;
 use super::values::{Data, Packer, Value, axis_of, unsupported};
-use crate::edge::Kind;
+use crate::edge::{Binary, Kind};
 use crate::onnx::node::int;
 use crate::onnx::{GraphProto, NodeProto};
 use crate::{Error, ErrorKind, Result};
@@ -42,15 +42,39 @@ impl Packer {
     pub(super) fn flow(&mut self, node: &NodeProto) -> Result<()> {
         match node.operator() {
             "If" => {
-                let holds = self.known(node, 0)?.and_then(|c| c.first().copied()).unwrap_or(0.0) != 0.0;
-                let branch = graph(node, if holds { "then_branch" } else { "else_branch" })?;
-                let values = self.inside(node, branch, Vec::new())?;
+                let condition = self.input(node, 0)?;
+                let mut branch = |name: &str| self.inside(node, graph(node, name)?, Vec::new());
+                let values = match &condition.data {
+                    Data::Known(items) if items.first().is_some_and(|c| *c != 0.0) => branch("then_branch")?,
+                    Data::Known(_) => branch("else_branch")?,
+                    // Both are computed, and one is taken.
+                    Data::Slot(_) => {
+                        let (yes, no) = (branch("then_branch")?, branch("else_branch")?);
+                        self.all_chosen(node, &condition, yes, no)?
+                    }
+                };
                 values.into_iter().enumerate().for_each(|(i, value)| self.give(node, i, value));
                 Ok(())
             }
             "Loop" => self.repeated_body(node),
             _ => self.scanned(node),
         }
+    }
+
+    /// The values `yes` where a computed condition of one number holds, else `no`.
+    fn all_chosen(
+        &mut self,
+        node: &NodeProto,
+        condition: &Value,
+        yes: Vec<Value>,
+        no: Vec<Value>,
+    ) -> Result<Vec<Value>> {
+        let alike = yes.len() == no.len() && yes.iter().zip(&no).all(|(a, b)| a.shape == b.shape);
+        if !alike || condition.len() != 1 {
+            return Err(unsupported(node, "a computed choice between values of several shapes"));
+        }
+        let condition = Value { shape: Vec::new(), ..condition.clone() };
+        yes.into_iter().zip(no).map(|(yes, no)| self.chosen(node, condition.clone(), yes, no)).collect()
     }
 
     /// The outputs of a graph within a graph.
@@ -69,8 +93,9 @@ impl Packer {
         }
         let value = |info: &crate::onnx::ValueInfoProto| {
             let name = info.name.as_deref().unwrap_or_default();
-            self.values.get(name).cloned().ok_or_else(|| {
-                Error::new(ErrorKind::Malformed, "nothing in a body gives one of its outputs").tensor(name)
+            self.values.get(name).cloned().ok_or_else(|| match self.sequences.contains_key(name) {
+                true => unsupported(node, "a branch or a body that gives a sequence"),
+                false => Error::new(ErrorKind::Malformed, "nothing in a body gives one of its outputs").tensor(name),
             })
         };
         graph.output.iter().map(value).collect()
@@ -79,22 +104,35 @@ impl Packer {
     fn repeated_body(&mut self, node: &NodeProto) -> Result<()> {
         let body = graph(node, "body")?;
         let most = self.known(node, 0)?.and_then(|m| m.first().copied());
-        let mut goes_on = self.known(node, 1)?.and_then(|c| c.first().copied()).unwrap_or(1.0) != 0.0;
+        let mut goes_on = self.opt(node, 1)?.unwrap_or_else(|| Value::known(&[], Kind::Bool, vec![1.0]));
         let mut states = (2..node.input.len()).map(|i| self.input(node, i)).collect::<Result<Vec<_>>>()?;
         let mut gathered: Vec<Vec<Value>> = Vec::new();
         let mut round = 0;
-        while goes_on && most.is_none_or(|most| (round as f32) < most) {
+        let ends = |goes_on: &Value| matches!(&goes_on.data, Data::Known(items) if items.first() == Some(&0.0));
+        while !ends(&goes_on) && most.is_none_or(|most| (round as f32) < most) {
+            let computed = matches!(goes_on.data, Data::Slot(_));
             if round == MOST_ROUNDS {
                 return Err(unsupported(node, "a loop of so many rounds"));
+            }
+            if computed && (most.is_none() || node.output.len() > states.len()) {
+                return Err(unsupported(
+                    node,
+                    "a loop with a computed end and no greatest number of rounds, or that gathers,",
+                ));
             }
             let count = Value::known(&[], Kind::I64, vec![round as f32]);
             let inputs = [count, Value::known(&[], Kind::Bool, vec![1.0])].into_iter().chain(states.iter().cloned());
             let mut outputs = self.inside(node, body, inputs.collect())?.into_iter();
-            goes_on = match outputs.next().map(|value| value.data) {
-                Some(Data::Known(items)) => items.first().is_some_and(|c| *c != 0.0),
-                _ => return Err(unsupported(node, "a loop whose end is computed")),
-            };
-            states = outputs.by_ref().take(states.len()).collect();
+            let next = outputs.next().ok_or_else(|| unsupported(node, "a body without outputs"))?;
+            let mut after: Vec<Value> = outputs.by_ref().take(states.len()).collect();
+            if computed {
+                // Behind its end a loop changes nothing.
+                after = self.all_chosen(node, &goes_on, after, states)?;
+                goes_on = self.zip(node, Binary::And, &goes_on, &next, Kind::Bool)?;
+            } else {
+                goes_on = next;
+            }
+            states = after;
             gathered.push(outputs.collect());
             round += 1;
         }

@@ -16,6 +16,7 @@ mod quantised;
 mod recurrent;
 mod regions;
 mod resize;
+mod sampled;
 mod scatter;
 mod sequences;
 mod shapes;

@@ -195,6 +195,7 @@ impl Packer {
                 "Einsum" => self.summed_products(node)?,
                 "Resize" | "Upsample" => self.resized(node)?,
                 "BitCast" => self.same_bits(node)?,
+                "GridSample" => self.sampled(node)?,
                 "RoiAlign" => self.largest_of_regions(node)?,
                 "Det" => self.determinant(node)?,
                 "Scatter" | "ScatterElements" | "ScatterND" => self.scattered(node)?,
