@@ -33,6 +33,7 @@ struct Plan {
     /// Whether every size of the inputs is known.
     is_exact: bool,
     /// States of finished runs; making one costs an allocation per node. Empty where a run is not repeatable.
+    #[expect(clippy::vec_box, reason = "a state is large, and is taken out and put back by every run")]
     idle: Mutex<Vec<Box<TypedSimpleState>>>,
     repeatable: bool,
 }
