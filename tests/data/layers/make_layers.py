@@ -385,7 +385,7 @@ save(
 save(
     "scatter",
     6,
-    38,
+    44,
     {"k": ints(4), "six": ints(6), "three": ints(3), "last": ints(-1)},
     ("TopK", "x k", "v p", {}),
     ("Sub", "p six", "back", {}),
@@ -398,11 +398,12 @@ save(
     ("ScatterElements", "n few m", "c", {"axis": 1, "reduction": "mul"}),
     ("ScatterElements", "n few m", "d", {"axis": 1, "reduction": "max"}),
     ("ScatterElements", "n back m", "e", {"axis": 1, "reduction": "min"}),
+    ("ScatterElements", "n few m", "h", {"axis": 1}),
     ("Unsqueeze", "p last", "tuples", {}),
     ("GatherND", "x tuples", "f", {"batch_dims": 1}),
     ("Unsqueeze", "back last", "others", {}),
     ("GatherND", "n others", "g", {"batch_dims": 1}),
-    ("Concat", "a b c d e f g", "y", {"axis": 1}),
+    ("Concat", "a b c d e f g h", "y", {"axis": 1}),
     opset=18,
 )
 save(

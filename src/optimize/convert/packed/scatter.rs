@@ -149,22 +149,24 @@ impl Packer {
         let span = self.span(places);
         let hot = self.program.one_hot(span, &keys);
         let here = Value::slot(&[m, n], Kind::Bool, hot);
-        let updates = Value { shape: vec![m, 1], ..updates.clone() };
-        let (reduction, nothing) = match meeting {
-            Meeting::Replace => (Reduction::Sum, 0.0),
-            Meeting::Fold(_, reduction, nothing) => (*reduction, *nothing),
+        let (f, reduction, nothing) = match meeting {
+            Meeting::Fold(f, reduction, nothing) => (*f, *reduction, *nothing),
+            Meeting::Replace => {
+                // The last that comes to a place stays there.
+                let numbers = Value::known(&[m, 1], Kind::F32, (1..=m).map(|update| update as f32).collect());
+                let numbered = self.zip(node, Binary::Multiply, &here, &numbers, Kind::F32)?;
+                let (numbered, from) = (self.span(&numbered), self.span(updates));
+                let last = self.program.reduce(Reduction::ArgMax, numbered, m, n);
+                let own = Value::slot(&data.shape, data.kind, self.program.pick(from, last, m, 1));
+                let covered = self.program.reduce(Reduction::Maximum, hot, m, n);
+                return self.chosen(node, Value::slot(&data.shape, Kind::Bool, covered), own, data);
+            }
         };
-        let nothing = Value::known(&[], data.kind, vec![nothing]);
-        let own = self.chosen(node, here, updates, nothing)?;
+        let updates = Value { shape: vec![m, 1], ..updates.clone() };
+        let own = self.chosen(node, here, updates, Value::known(&[], data.kind, vec![nothing]))?;
         let own = self.span(&own);
         let own = Value::slot(&data.shape, data.kind, self.program.reduce(reduction, own, m, n));
-        match meeting {
-            Meeting::Fold(f, ..) => self.zip(node, *f, &data, &own, data.kind),
-            Meeting::Replace => {
-                let covered = self.program.reduce(Reduction::Maximum, hot, m, n);
-                self.chosen(node, Value::slot(&data.shape, Kind::Bool, covered), own, data)
-            }
-        }
+        self.zip(node, f, &data, &own, data.kind)
     }
 
     /// Packs `GatherND` from computed places.
