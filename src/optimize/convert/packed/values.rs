@@ -92,7 +92,10 @@ impl Packer {
             Ok(value) => {
                 self.values.insert(name.to_owned(), value);
             }
-            Err(_) if matches!(tensor.data_type, Some(t::INT32 | t::INT64 | t::UINT32 | t::UINT64)) => {
+            Err(e)
+                if e.kind() == ErrorKind::Unsupported
+                    && matches!(tensor.data_type, Some(t::INT32 | t::INT64 | t::UINT32 | t::UINT64)) =>
+            {
                 self.wide.insert(name.to_owned(), tensor.clone());
             }
             Err(e) => return Err(e.tensor(name)),
