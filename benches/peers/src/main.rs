@@ -201,7 +201,7 @@ fn measure(
     if case.windows(batch) == 0 {
         return Err(format!("{}: the pool holds fewer than {batch} rows", case.name).into());
     }
-    // Where a model's weights come to lie moves its time by some percent, so networks are loaded anew several times.
+    // Neither the order of loading nor where weights come to lie is to decide, so networks are loaded anew several times.
     let layouts = if case.group == "nets" { LAYOUTS.min(args.rounds).max(1) } else { 1 };
     let mut failed = [false; LANES.len()];
     for layout in 0..layouts {

@@ -162,7 +162,7 @@ impl Packer {
         // Before opset 9 lengths come first, and everything has the batch as its first axis.
         let batched = self.opset < 9;
         let first = usize::from(batched);
-        let count = (node.input.len() - first).checked_sub(scanned).filter(|_| scanned > 0);
+        let count = node.input.len().checked_sub(first + scanned).filter(|_| scanned > 0);
         let count = count.ok_or_else(|| unsupported(node, "a scan of this form"))?;
         let states = (0..count).map(|i| self.input(node, first + i)).collect::<Result<Vec<_>>>()?;
         let mut lists = (0..scanned).map(|i| self.input(node, first + count + i)).collect::<Result<Vec<_>>>()?;
@@ -259,7 +259,8 @@ impl Packer {
         let lengths = self.ints(node, 0)?.unwrap_or_else(|| vec![length as i64; batch]);
         let usable = |n: &i64| (1..=length as i64).contains(n);
         let same = |value: &Value| value.shape.first() == Some(&batch);
-        if lengths.len() != batch || !lengths.iter().all(usable) || !states.iter().chain(lists).all(same) {
+        if batch == 0 || lengths.len() != batch || !lengths.iter().all(usable) || !states.iter().chain(lists).all(same)
+        {
             return Err(unsupported(node, "a scan over sequences of no steps, or more than there are,"));
         }
         let mut all: Vec<Vec<Value>> = vec![Vec::new(); node.output.len()];

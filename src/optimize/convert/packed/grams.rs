@@ -104,6 +104,7 @@ impl Packer {
             let grams: Vec<&Gram> = pool.grams.iter().filter(|gram| gram.items.len() == length).collect();
             // A single item leaves none out.
             let apart = if length == 1 { 1 } else { pool.most_skipped.min(n) + 1 };
+            self.check(node, &[apart, n])?;
             let starts: Vec<(usize, usize)> = (1..=apart)
                 .flat_map(|apart| (0..n.saturating_sub((length - 1) * apart)).map(move |start| (start, apart)))
                 .collect();

@@ -90,9 +90,9 @@ impl Packer {
             let (n, m) = (x.shape[axis], shape[axis]);
             let behind = |shape: &[usize]| shape[axis + 1..].iter().product::<usize>();
             let mut weights = vec![0.0; m * n];
+            let mut given = inputs.to_vec();
             for i in 0..n {
                 let row = (0..x.len()).map(|at| f32::from(u8::from(at / behind(&x.shape) % n == i))).collect();
-                let mut given = inputs.to_vec();
                 given[0] = Some(Value::known(&x.shape, Kind::F32, row));
                 let answers = self.answers(node, &given)?;
                 let answer = answers.first().ok_or_else(|| misfit(node, "an image without a size"))?;

@@ -23,14 +23,17 @@ enum Meeting {
 
 impl Packer {
     /// `at` as places from the front along an axis of `n`.
-    fn counted(&mut self, at: &Value, n: usize) -> Value {
+    fn counted(&mut self, node: &NodeProto, at: &Value, n: usize) -> Result<Value> {
         let all: Vec<f32> = (0..n).map(|i| i as f32).collect();
         match &at.data {
             Data::Known(items) => {
-                let items = items.iter().map(|x| if *x < 0.0 { x + n as f32 } else { *x }).collect();
-                Value::known(&at.shape, at.kind, items)
+                let items: Vec<f32> = items.iter().map(|x| if *x < 0.0 { x + n as f32 } else { *x }).collect();
+                if items.iter().any(|x| !(0.0..n as f32).contains(x)) {
+                    return Err(misfit(node, "a place past the end"));
+                }
+                Ok(Value::known(&at.shape, at.kind, items))
             }
-            Data::Slot(span) => Value::slot(&at.shape, at.kind, self.program.rows(*span, 1, &all)),
+            Data::Slot(span) => Ok(Value::slot(&at.shape, at.kind, self.program.rows(*span, 1, &all))),
         }
     }
 
@@ -42,7 +45,7 @@ impl Packer {
         for axis in 0..k {
             let own: Vec<usize> = (0..rows).map(|row| row * k + axis).collect();
             let own = self.arranged(at, &at.shape[..at.shape.len() - 1], &own);
-            let own = self.counted(&own, shape[axis]);
+            let own = self.counted(node, &own, shape[axis])?;
             let step = Value::known(&[], Kind::I64, vec![steps[axis] as f32]);
             let own = self.zip(node, Binary::Multiply, &own, &step, Kind::I64)?;
             places = self.zip(node, Binary::Add, &places, &own, Kind::I64)?;
@@ -83,16 +86,15 @@ impl Packer {
             self.zip(node, Binary::Add, &first, &behind, Kind::I64)?
         } else {
             let axis = axis_of(node, int(node, "axis", 0), rank)?;
-            if at.shape != updates.shape
-                || at.shape.len() != rank
-                || at.shape.iter().zip(&data.shape).any(|(a, b)| a > b)
-            {
+            // Along the axis itself there may be more of them than places.
+            let fits = |other: usize| other == axis || at.shape[other] <= data.shape[other];
+            if at.shape != updates.shape || at.shape.len() != rank || data.len() == 0 || !(0..rank).all(fits) {
                 return Err(misfit(node, "places that do not fit what comes to them"));
             }
             let mut others = steps.clone();
             others[axis] = 0;
             let others = constant(strided(&at.shape, &others), &at.shape);
-            let own = self.counted(&at, data.shape[axis]);
+            let own = self.counted(node, &at, data.shape[axis])?;
             let step = Value::known(&[], Kind::I64, vec![steps[axis] as f32]);
             let own = self.zip(node, Binary::Multiply, &own, &step, Kind::I64)?;
             self.zip(node, Binary::Add, &others, &own, Kind::I64)?
