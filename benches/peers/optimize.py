@@ -189,7 +189,7 @@ metric, faster = told("mlp, half its units, batch 256", compared(f"{nets}/mlp.on
 figure("half the units of the MLP: accuracy lost", f"{100 * metric['drop']:.2f} points", "<= 1", metric["drop"] <= 0.01)
 figure("half the units of the MLP: batch 256", f"{faster:.2f} times as fast", ">= 1.7", faster >= 1.7)
 student = f"{out}/student.onnx"
-run("distill", f"{out}/forest.onnx", student, "--to", "mlp", "--hidden", 60, "--data", digits[0])
+run("distill", f"{out}/forest.onnx", student, "--to", "mlp", "--hidden", 32, "--data", digits[0])
 print("forest", os.path.getsize(f"{out}/forest.onnx"), "bytes, student", os.path.getsize(student), "bytes")
 for batch in [1, 256]:
     metric, faster = told(f"200 trees to a perceptron, batch {batch}", compared(f"{out}/forest.onnx", student, batch, digits[1]))

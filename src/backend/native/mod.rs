@@ -7,6 +7,7 @@
 mod analyze;
 #[allow(dead_code, unused_imports, reason = "the form has parts that the readers of LightGBM and CatBoost fill")]
 pub(crate) mod boosters;
+mod chain;
 mod clock;
 mod compile;
 mod fuse;

@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::analyze::{self, Analysis, Batching, Output};
-use super::clock::timed;
+use super::chain::Chain;
 use super::compile::{self, Context};
-use super::op::{Arg, Scratch};
+use super::op::Scratch;
 use super::pool::{Pool, Threads};
 use super::program::{Program, Slots};
 use super::rewrite;
@@ -69,10 +69,14 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
     // Kernels take twelve rows at once, or six or four.
     let block = block.clamp(12, 4096) / 12 * 12;
     let plain = is_plain(&analysis);
-    let lone = lone_step(&program, &analysis.signature, limits).filter(|_| plain);
-    let description = describe(&proto, original, &program, &analysis, loader, reason);
+    let chained = plain && analysis.row_independent;
+    let chain = chained.then(|| Chain::of(&program, &analysis.signature, limits)).flatten();
+    let mut description = describe(&proto, original, &program, &analysis, loader, reason);
+    if chain.is_some() {
+        description.engine += ", a chain where rows are few";
+    }
     let artifact = file::artifact(source, context.external.as_ref())?;
-    let model = NativeModel { program, analysis, plain, lone, limits: *limits, pool, block, description, artifact };
+    let model = NativeModel { program, analysis, plain, chain, limits: *limits, pool, block, description, artifact };
     Ok(Arc::new(Checked::new(model).cast(loader.cast)))
 }
 
@@ -80,43 +84,6 @@ pub(crate) fn load(source: &Source, loader: &Loader, reason: String) -> Result<A
 fn is_plain(analysis: &Analysis) -> bool {
     analysis.batching == Batching::Whole
         && analysis.outputs.iter().enumerate().all(|(i, o)| o.index == i && o.element.is_none() && !o.drop_first)
-}
-
-/// The answers to a row of zeros where `program`, whose outputs are the model's, is a single step that takes rows of f32
-/// and gives rows.
-fn lone_step(program: &Program, signature: &Signature, limits: &Limits) -> Option<Tensors<'static>> {
-    let ([step], [input]) = (program.steps.as_slice(), signature.inputs()) else { return None };
-    let [Dim::Batch, Dim::Fixed(k)] = *input.dims() else { return None };
-    let takes_rows = input.dtypes() == [DType::F32]
-        && step.op.features() == Some(k)
-        && matches!(step.args.first(), Some(Arg::Slot { index: 0, .. }))
-        && step.args[1..].iter().all(|a| !matches!(a, Arg::Slot { .. }));
-    let gives_rows = step.outputs.len() == program.outputs.len()
-        && step
-            .outputs
-            .iter()
-            .zip(&program.outputs)
-            .all(|(slot, out)| matches!((slot, out), (Some(slot), Arg::Slot { index, .. }) if slot == index))
-        && signature.outputs().iter().all(|s| matches!(s.dims(), [Dim::Batch] | [Dim::Batch, Dim::Fixed(_)]));
-    if !(takes_rows && gives_rows) {
-        return None;
-    }
-    let mut one = blank(signature.outputs(), None).ok()?;
-    with_scratch(*limits, Threads::default(), |cx| step.op.fill(&vec![0.0; k], 1, &mut one, cx))?.ok()?;
-    Some(one)
-}
-
-/// Outputs for `m` observations, or for one without its axis, all zeros.
-fn blank(specs: &[TensorSpec], m: Option<usize>) -> Result<Tensors<'static>> {
-    let of = |spec: &TensorSpec| {
-        let last = match spec.dims() {
-            [_, Dim::Fixed(n)] => Some(*n),
-            _ => None,
-        };
-        let shape: Shape = m.into_iter().chain(last).collect();
-        Ok((spec.name().clone(), crate::tensor::zeros(spec.dtype(), &shape, shape.iter().product())?))
-    };
-    specs.iter().map(of).collect()
 }
 
 /// Refuses names that are there twice.
@@ -177,8 +144,8 @@ struct NativeModel {
     analysis: Analysis,
     /// Whether the program's outputs are the model's, and a batch is run at once.
     plain: bool,
-    /// The answers of one observation, where the program is one step that fills its outputs from rows of f32 alone.
-    lone: Option<Tensors<'static>>,
+    /// The short road for few rows, where the program has one.
+    chain: Option<Chain>,
     limits: Limits,
     pool: Pool,
     /// How many rows are run at once where rows are independent.
@@ -307,20 +274,10 @@ impl NativeModel {
         })
     }
 
-    /// The answers of a program that is one step of rows. `one` are those of one observation, to be written over.
-    fn run_lone(&self, one: &Tensors<'static>, inputs: &Tensors<'_>, rows: Rows) -> Result<Tensors<'static>> {
+    /// The answers that a chain gives.
+    fn run_chain(&self, chain: &Chain, inputs: &Tensors<'_>, m: Option<usize>) -> Result<Tensors<'static>> {
         let x = inputs.single()?.as_slice::<f32>()?;
-        let step = &self.program.steps[0];
-        let mut outputs = match rows {
-            Rows::Batch(m) => blank(self.specs(), Some(m))?,
-            _ => one.clone(),
-        };
-        with_scratch(self.limits, self.pool.threads(), |cx| {
-            timed(&step.label, || step.op.fill(x, rows.count().unwrap_or(1), &mut outputs, cx))
-        })
-        .expect("a lone step was seen to fill its outputs")
-        .map_err(|e| e.node(&step.label))?;
-        Ok(outputs)
+        with_scratch(self.limits, self.pool.threads(), |cx| chain.run(&self.program, self.specs(), x, m, cx))
     }
 
     fn run_batch(&self, values: &[Value<'_>], m: usize) -> Result<Vec<Value<'static>>> {
@@ -425,10 +382,11 @@ impl Model for NativeModel {
             return empty;
         }
         let rows = if batched { Rows::Batch(m) } else { Rows::Declared };
-        if let Some(one) = self.lone.as_ref().filter(|_| m <= self.block) {
-            return self.run_lone(one, inputs, rows);
+        let at_once = m <= self.block && !(self.analysis.row_independent && self.pool.splits(m));
+        if let Some(chain) = self.chain.as_ref().filter(|chain| at_once && chain.suits(m)) {
+            return self.run_chain(chain, inputs, Some(m));
         }
-        if m <= self.block && self.plain && !(self.analysis.row_independent && self.pool.splits(m)) {
+        if at_once && self.plain {
             return self.run_once(inputs, rows);
         }
         let values = self.values(inputs)?;
@@ -439,8 +397,8 @@ impl Model for NativeModel {
         if self.analysis.batching == Batching::None {
             return crate::model::predict_as_batch(self, input);
         }
-        if let Some(one) = &self.lone {
-            return self.run_lone(one, input, Rows::One);
+        if let Some(chain) = &self.chain {
+            return self.run_chain(chain, input, None);
         }
         if self.plain {
             return self.run_once(input, Rows::One);

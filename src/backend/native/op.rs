@@ -5,10 +5,11 @@ use std::fmt::Debug;
 
 use smallvec::SmallVec;
 
+use super::chain::{Elements, ElementsMut};
 use super::pool::Threads;
 use super::value::{Item, Pools, Shape, Value};
 use crate::tensor::{checked_len, shape_text};
-use crate::{Error, ErrorKind, Limits, Result, Tensors};
+use crate::{Error, ErrorKind, Limits, Result};
 
 /// The outputs of one step.
 pub(crate) type Outs<'v> = SmallVec<[Value<'v>; 2]>;
@@ -18,10 +19,17 @@ pub(crate) trait Op: Debug + Send + Sync + Any {
     /// The outputs for these inputs. Must not panic, whatever the inputs hold.
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>>;
 
-    /// Writes the outputs for `m` rows of [`features`](Self::features) elements each, (m, features) f32 -> (m, ...), into
-    /// `out`, where rows are all that the operator needs. The road of a program that is a single step, which has no need of
-    /// values and slots. `None`, always or never, where there is no such road or `out` holds other types.
-    fn fill(&self, _rows: &[f32], _m: usize, _out: &mut Tensors<'_>, _cx: &mut Scratch) -> Option<Result<()>> {
+    /// Writes the outputs for `m` rows, whose elements are `x`, over `out`, where rows are all that the operator needs beside
+    /// constants: the step of a [`Chain`](super::chain::Chain), whose rows don't look at each other. `None`, always or never,
+    /// where there is no such road for these types and sizes. `args` are the inputs, of which only constants can be had.
+    fn fill(
+        &self,
+        _x: Elements<'_>,
+        _m: usize,
+        _args: &Args<'_, '_>,
+        _out: &mut [ElementsMut<'_>],
+        _cx: &mut Scratch,
+    ) -> Option<Result<()>> {
         None
     }
 

@@ -197,9 +197,12 @@ impl Threads {
         Share { cost, together }: Share,
         work: impl Fn(usize, &mut [T]) + Sync,
     ) {
+        if self.0.is_none() {
+            return work(0, out);
+        }
         let m = out.len() / n.max(1);
         let unit = WORK_PER_PART.checked_div(cost).map_or(m, |rows| (rows + 1).next_multiple_of(together));
-        if self.0.is_none() || m < unit.saturating_mul(2) {
+        if m < unit.saturating_mul(2) {
             return work(0, out);
         }
         let mut rest = out;

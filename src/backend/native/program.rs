@@ -130,7 +130,8 @@ impl Program {
     }
 }
 
+/// The error, with the step where it came up if it names none.
 #[cold]
-fn label(error: Error, step: &Step) -> Error {
+pub(super) fn label(error: Error, step: &Step) -> Error {
     if error.node_name().is_none() { error.node(&step.label) } else { error }
 }

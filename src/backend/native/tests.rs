@@ -1,6 +1,8 @@
-use crate::onnx::builder::{Dim, dense_tensor, graph, int, model, node, value_info};
-use crate::onnx::data_type;
-use crate::{Loader, ModelExt};
+use std::sync::Arc;
+
+use crate::onnx::builder::{Dim, dense_tensor, graph, int, ints, model, node, value_info};
+use crate::onnx::{NodeProto, TensorProto, data_type};
+use crate::{Loader, Model, ModelExt, Tensor};
 
 #[test]
 fn an_identity_gives_its_input_back() {
@@ -87,5 +89,102 @@ fn ids_of_an_embedding_have_any_length() {
     for s in [1, 4, 7] {
         let answers = model.predict_array(ndarray::Array2::<i64>::ones((3, s))).unwrap();
         assert_eq!(answers.get::<f32>("y").unwrap(), ndarray::ArrayD::from_elem(vec![3, s, 2], 22.0f32));
+    }
+}
+
+/// A perceptron of 20 features and 12 units whose classes come from `ending`, nodes from "s" (sums, m x 3) to "label".
+fn perceptron(ending: Vec<NodeProto>, classes: TensorProto, label: i32) -> Arc<dyn Model> {
+    let number = |i: usize| ((i * 7919) % 1000) as f32 / 500.0 - 1.0;
+    let weights = |k: usize, n: usize| (0..k * n).map(number).collect::<Vec<f32>>();
+    let mut nodes = vec![
+        node("Gemm", "", &["x", "w", "b"], &["h"], []),
+        node("Tanh", "", &["h"], &["t"], []),
+        node("MatMul", "", &["t", "v"], &["s"], []),
+        node("Softmax", "", &["s"], &["p"], [int("axis", 1)]),
+        node("ArgMax", "", &["p"], &["c"], [int("axis", 1), int("keepdims", 0)]),
+    ];
+    nodes.extend(ending);
+    let constants = [
+        dense_tensor("w", &[20, 12], weights(20, 12)).unwrap(),
+        dense_tensor("b", &[12], weights(1, 12)).unwrap(),
+        dense_tensor("v", &[12, 3], weights(12, 3)).unwrap(),
+        classes,
+    ];
+    let dims = [Dim::Symbolic("N"), Dim::Fixed(20)];
+    let outputs =
+        [value_info("label", label, &[Dim::Symbolic("N")]), value_info("p", data_type::FLOAT, &[Dim::Unknown])];
+    let g = graph("g", [value_info("x", data_type::FLOAT, &dims)], nodes, constants, outputs);
+    let bytes = model(8, &[("", 17), ("ai.onnx.ml", 3)], g).encode_to_vec();
+    Loader::new().load_bytes("perceptron.onnx", bytes).unwrap()
+}
+
+/// Few rows go another way than many; each row has the same answer, whatever it holds.
+#[test]
+fn chains_answer_as_their_programs_do() {
+    let gathered = || vec![node("Gather", "", &["classes", "c"], &["label"], [])];
+    // As converters of scikit-learn write it.
+    let extracted = || {
+        vec![
+            node("Constant", "", &[], &["flat"], [ints("value_ints", &[-1])]),
+            node("ArrayFeatureExtractor", "ai.onnx.ml", &["classes", "c"], &["e"], []),
+            node("Cast", "", &["e"], &["i"], [int("to", i64::from(data_type::INT64))]),
+            node("Reshape", "", &["i", "flat"], &["label"], []),
+        ]
+    };
+    let names = || vec!["low".to_owned(), "middle".to_owned(), "high".to_owned()];
+    let models = [
+        perceptron(gathered(), dense_tensor("classes", &[3], vec![7i64, 8, 9]).unwrap(), data_type::INT64),
+        perceptron(gathered(), dense_tensor("classes", &[3], names()).unwrap(), data_type::STRING),
+        perceptron(extracted(), dense_tensor("classes", &[3], vec![7i32, 8, 9]).unwrap(), data_type::INT64),
+    ];
+    let text = |labels: &Tensor<'_>| match labels.as_slice::<i64>() {
+        Ok(numbers) => format!("{numbers:?}"),
+        Err(_) => format!("{:?}", labels.as_slice::<String>().unwrap()),
+    };
+    let m = 2000;
+    let mut x = ndarray::Array2::from_shape_fn((m, 20), |(i, j)| ((i * 20 + j) * 31 % 997) as f32 / 200.0 - 2.5);
+    x[[5, 3]] = f32::NAN;
+    x[[6, 0]] = f32::INFINITY;
+    x[[7, 1]] = -f32::INFINITY;
+    for model in models {
+        assert!(model.describe().engine.ends_with("a chain where rows are few"), "{}", model.describe().engine);
+        let all = model.predict_array(&x).unwrap();
+        let [labels, p] = [0, 1].map(|i| all.at(i).unwrap().1.clone());
+        for rows in [1, 2, 3, 5, 70] {
+            for from in (0..m - rows).step_by(191).chain(3..8) {
+                let part = model.predict_array(x.slice(ndarray::s![from..from + rows, ..])).unwrap();
+                assert_eq!(*part.at(0).unwrap().1, labels.rows(from..from + rows).unwrap(), "rows from {from}");
+                let bits =
+                    |t: &Tensor<'_>| t.as_slice::<f32>().unwrap().iter().map(|p| p.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(part.at(1).unwrap().1), bits(&p.rows(from..from + rows).unwrap()), "rows from {from}");
+            }
+        }
+        for i in 0..10 {
+            let one = model.predict_row(x.row(i).as_slice().unwrap()).unwrap();
+            assert_eq!(one.at(0).unwrap().1.shape(), [0usize; 0]);
+            assert_eq!(text(one.at(0).unwrap().1), text(&labels.rows(i..i + 1).unwrap()), "row {i}");
+        }
+        let none = model.predict_array(x.slice(ndarray::s![0..0, ..])).unwrap();
+        assert_eq!((none.at(0).unwrap().1.shape(), none.at(1).unwrap().1.shape()), (&[0][..], &[0, 3][..]));
+    }
+}
+
+/// Rows that look at each other, two inputs of a step, and answers that are the input or twice the same make no chain.
+#[test]
+fn what_is_no_chain_is_run_as_it_stands() {
+    let x = |name| value_info(name, data_type::FLOAT, &[Dim::Symbolic("N"), Dim::Fixed(2)]);
+    let cases: [(Vec<NodeProto>, &[&str]); 4] = [
+        (vec![node("Softmax", "", &["x"], &["y"], [int("axis", 0)])], &["y"]),
+        (vec![node("Relu", "", &["x"], &["r"], []), node("Add", "", &["x", "r"], &["y"], [])], &["y"]),
+        (vec![node("Relu", "", &["x"], &["y"], [])], &["x", "y"]),
+        (vec![node("ArgMax", "", &["x"], &["c"], [int("axis", 0)]), node("Relu", "", &["x"], &["y"], [])], &["y", "c"]),
+    ];
+    for (nodes, outputs) in cases {
+        let what = format!("{:?}", nodes.iter().map(|n| n.op_type.clone()).collect::<Vec<_>>());
+        let outputs: Vec<_> = outputs.iter().map(|name| value_info(name, data_type::FLOAT, &[Dim::Unknown])).collect();
+        let bytes = model(8, &[("", 17)], graph("g", [x("x")], nodes, [], outputs)).encode_to_vec();
+        let Ok(model) = Loader::new().load_bytes("plain.onnx", bytes) else { continue };
+        assert!(!model.describe().engine.contains("chain"), "{what}");
+        assert!(model.predict_array(ndarray::array![[1.0f32, -2.0], [3.0, 4.0]]).is_ok(), "{what}");
     }
 }

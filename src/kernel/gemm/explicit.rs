@@ -35,8 +35,8 @@ impl Product<'_, f32> {
 }
 
 /// Defines `multiply` and its tiles of `ROWS` rows and `PANELS` panels, at most `$wide` of them, in registers of `$lanes` f32.
-/// The tiles that come first are the best where rows are enough for them; a single row takes four panels at once, since each
-/// of its sums waits for the one before it. `$gathers` says of a matrix whether its rows are gathered first.
+/// The tiles that come first are the best where rows are enough for them; a few rows take four panels at once, since each
+/// of their sums waits for the one before it. `$gathers` says of a matrix whether its rows are gathered first.
 ///
 /// While panels are multiplied the next ones are asked for: the processor's own prefetching starts anew at every panel, and
 /// lets the first tile of each wait for memory.
@@ -107,12 +107,21 @@ macro_rules! explicit {
                 let (panels, whole) = (product.packed.bias.len(), product.packed.n / NR);
                 let mut p = 0;
                 if block.to - block.from < 4 {
-                    while p + 4 <= whole {
-                        for row in block.from..block.to {
-                            tile::<1, 4, true>(product, block, [row, p, 0], out);
+                    while p < panels {
+                        let count = (panels - p).min(4);
+                        match (count, p + count <= whole) {
+                            (1, true) => few::<1, true>(product, block, p, out),
+                            (1, false) => few::<1, false>(product, block, p, out),
+                            (2, true) => few::<2, true>(product, block, p, out),
+                            (2, false) => few::<2, false>(product, block, p, out),
+                            (3, true) => few::<3, true>(product, block, p, out),
+                            (3, false) => few::<3, false>(product, block, p, out),
+                            (_, true) => few::<4, true>(product, block, p, out),
+                            (_, false) => few::<4, false>(product, block, p, out),
                         }
-                        p += 4;
+                        p += count;
                     }
+                    return;
                 }
                 while p < whole {
                     p += match whole - p {
@@ -124,6 +133,26 @@ macro_rules! explicit {
                 }
                 if whole < panels {
                     column::<1, false>(product, block, whole, out);
+                }
+            }
+
+            /// Few rows of a block times `PANELS` panels, of which `WHOLE` says whether all columns are there.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn few<const PANELS: usize, const WHOLE: bool>(
+                product: &Product<'_, f32>,
+                block: &Block<'_>,
+                p: usize,
+                out: &mut [f32],
+            ) {
+                let mut row = block.from;
+                // Two at once where their sums fit into the registers.
+                while block.to - row >= 2 && 2 * PANELS * REGISTERS <= 12 {
+                    tile::<2, PANELS, WHOLE>(product, block, [row, p, 0], out);
+                    row += 2;
+                }
+                for row in row..block.to {
+                    tile::<1, PANELS, WHOLE>(product, block, [row, p, 0], out);
                 }
             }
 
@@ -161,12 +190,12 @@ macro_rules! explicit {
             ) {
                 let (packed, depths) = (product.packed, &block.depths);
                 let (k, n) = (packed.k, packed.n);
-                // Answers of a panel without all of its columns go through lines of NR.
-                let mut lines = [[0.0; NR]; ROWS];
+                // Answers of panels without all of their columns go through lines of NR.
+                let mut lines = [[[0.0; NR]; PANELS]; ROWS];
                 let width = if WHOLE { PANELS * NR } else { n - p * NR };
                 // The end of the last row is within, and so are all others.
                 let out = &mut out[row * n + p * NR..][..(ROWS - 1) * n + width];
-                let (at, stride) = if WHOLE { (out.as_mut_ptr(), n) } else { (lines.as_mut_ptr().cast(), NR) };
+                let (at, stride) = if WHOLE { (out.as_mut_ptr(), n) } else { (lines.as_mut_ptr().cast(), PANELS * NR) };
                 let mut sums = [[[$zero(); REGISTERS]; PANELS]; ROWS];
                 if depths.start > 0 {
                     if !WHOLE {

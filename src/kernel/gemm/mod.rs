@@ -3,6 +3,8 @@
 #[cfg(target_arch = "x86_64")]
 mod explicit;
 
+use std::ops::{Deref, DerefMut};
+
 #[cfg(target_arch = "x86_64")]
 pub(super) use explicit::{avx2, avx512};
 
@@ -20,6 +22,27 @@ const BLOCK: usize = 1 << 16;
 /// With so many panels more rows are taken at once.
 const MANY_PANELS: usize = 96;
 
+/// The elements of one row in a panel, where registers are loaded from without crossing a line of the cache.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line<T>([T; NR]);
+
+impl<T> Deref for Line<T> {
+    type Target = [T; NR];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T; NR] {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Line<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [T; NR] {
+        &mut self.0
+    }
+}
+
 /// A matrix (k, n) laid out for multiplying many rows by it: panels of [`NR`] columns, row by row, zero-padded. A matrix
 /// of one column is laid out as a vector, [`NR`] elements in a lane each.
 ///
@@ -30,8 +53,8 @@ const MANY_PANELS: usize = 96;
 pub(crate) struct Packed<T> {
     k: usize,
     n: usize,
-    panels: Vec<[T; NR]>,
-    bias: Vec<[T; NR]>,
+    panels: Vec<Line<T>>,
+    bias: Vec<Line<T>>,
 }
 
 impl<T: Real> Packed<T> {
@@ -39,16 +62,16 @@ impl<T: Real> Packed<T> {
     pub(crate) fn new(k: usize, n: usize, at: impl Fn(usize, usize) -> T, bias: Option<&[T]>) -> Self {
         let count = n.div_ceil(NR);
         if n == 1 {
-            let mut lanes = vec![[T::ZERO; NR]; k.div_ceil(NR)];
+            let mut lanes = vec![Line([T::ZERO; NR]); k.div_ceil(NR)];
             for i in 0..k {
                 lanes[i / NR][i % NR] = at(i, 0);
             }
-            let mut packed_bias = [T::ZERO; NR];
+            let mut packed_bias = Line([T::ZERO; NR]);
             packed_bias[0] = bias.map_or(T::ZERO, |b| b[0]);
             return Self { k, n, panels: lanes, bias: vec![packed_bias] };
         }
-        let mut panels = vec![[T::ZERO; NR]; count * k];
-        let mut packed_bias = vec![[T::ZERO; NR]; count];
+        let mut panels = vec![Line([T::ZERO; NR]); count * k];
+        let mut packed_bias = vec![Line([T::ZERO; NR]); count];
         for p in 0..count {
             for (j, column) in (p * NR..n.min(p * NR + NR)).enumerate() {
                 for i in 0..k {
@@ -67,7 +90,7 @@ impl<T: Real> Packed<T> {
         if k == 0 || n == 1 || (row != 1 && column != 1) {
             return Self::new(k, n, |i, j| items[i * row + j * column], None);
         }
-        let mut panels = vec![[T::ZERO; NR]; n.div_ceil(NR) * k];
+        let mut panels = vec![Line([T::ZERO; NR]); n.div_ceil(NR) * k];
         for (p, panel) in panels.chunks_exact_mut(k).enumerate() {
             let columns = p * NR..n.min(p * NR + NR);
             if column == 1 {
@@ -82,7 +105,7 @@ impl<T: Real> Packed<T> {
                 }
             }
         }
-        Self { k, n, panels, bias: vec![[T::ZERO; NR]; n.div_ceil(NR)] }
+        Self { k, n, panels, bias: vec![Line([T::ZERO; NR]); n.div_ceil(NR)] }
     }
 
     /// The rows of the matrix: the length of a row it multiplies.
@@ -140,7 +163,7 @@ impl<T: Real> Packed<T> {
             out.iter_mut().enumerate().for_each(|(i, o)| *o = self.bias(i % self.n));
             return;
         }
-        let run = self.k / left.pieces.len();
+        let run = if left.pieces.len() == 1 { self.k } else { self.k / left.pieces.len() };
         assert_eq!(run * left.pieces.len(), self.k, "pieces of one length");
         assert!(left.end(run) <= x.len() && left.m * self.n <= out.len(), "rows end within the elements");
         if self.n == 1 {
@@ -149,6 +172,9 @@ impl<T: Real> Packed<T> {
         let product = Product { packed: self, rows: Rows { x, pieces: left.pieces, run }, left };
         // The more rows there are, the fewer times pass all the panels.
         let fewest = if self.bias.len() < MANY_PANELS { 96 } else { 264 };
+        if left.m <= fewest {
+            return multiply(isa, &product, 0, left.m, out);
+        }
         let block = (BLOCK / self.k).clamp(fewest, 4096) / 24 * 24;
         let mut from = 0;
         while from < left.m {
@@ -234,7 +260,11 @@ fn dots_body<const FMA: bool, T: Real>(packed: &Packed<T>, x: &[T], out: &mut [T
     let (k, bias) = (packed.k, packed.bias[0][0]);
     match k {
         0 => {}
-        _ if k < 2 * NR => chains::<FMA, T>(&packed.panels.as_flattened()[..k], bias, x, out),
+        _ if k < 2 * NR => {
+            let mut weights = [T::ZERO; 2 * NR];
+            weights.chunks_exact_mut(NR).zip(&packed.panels).for_each(|(to, line)| to.copy_from_slice(&**line));
+            chains::<FMA, T>(&weights[..k], bias, x, out);
+        }
         _ => lanes::<FMA, T>(packed, bias, x, out),
     }
 }
@@ -293,7 +323,7 @@ fn lanes<const FMA: bool, T: Real>(packed: &Packed<T>, bias: T, x: &[T], out: &m
             width /= 2;
         }
         let mut rest = T::ZERO;
-        for (x, w) in tail.iter().zip(last.as_flattened()) {
+        for (x, w) in tail.iter().zip(last.iter().flat_map(|line| line.iter())) {
             rest = x.fma::<FMA>(*w, rest);
         }
         *out = sum[0] + rest + bias;
@@ -337,14 +367,14 @@ fn tile<const FMA: bool, const ROWS: usize, T: Real>(product: &Product<'_, T>, r
         for (i, weights) in panel.iter().enumerate() {
             for (sum, row) in sums.iter_mut().zip(rows) {
                 let value = row[i];
-                for (s, w) in sum.iter_mut().zip(weights) {
+                for (s, w) in sum.iter_mut().zip(&**weights) {
                     *s = value.fma::<FMA>(*w, *s);
                 }
             }
         }
     }
     for (r, sum) in sums.iter_mut().enumerate() {
-        for (s, b) in sum.iter_mut().zip(&packed.bias[p]) {
+        for (s, b) in sum.iter_mut().zip(&*packed.bias[p]) {
             *s += *b;
         }
         product.store(row + r, p, sum, out);

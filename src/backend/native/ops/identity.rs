@@ -4,6 +4,7 @@ use smallvec::smallvec;
 
 use super::Group;
 use super::wide::scalar;
+use crate::backend::native::chain::{Elements, ElementsMut, passed_on};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::value::Value;
@@ -56,6 +57,17 @@ impl Op for Dropout {
 impl Op for Identity {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, _cx: &mut Scratch) -> Result<Outs<'v>> {
         Ok(smallvec![args.take(0)?])
+    }
+
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        _m: usize,
+        _args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        _cx: &mut Scratch,
+    ) -> Option<Result<()>> {
+        passed_on(x, out)
     }
 
     fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {

@@ -6,6 +6,7 @@ use smallvec::smallvec;
 
 use super::Group;
 use super::common::{Ints, around, axis_of, each, index_of, no_sequence, spreads, strides};
+use crate::backend::native::chain::{Elements, ElementsMut, Handed};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::value::{Item, Shape, Value, typed};
@@ -48,9 +49,50 @@ impl Op for Gather {
         }, _seq => Err(no_sequence()))
     }
 
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        _m: usize,
+        args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        _cx: &mut Scratch,
+    ) -> Option<Result<()>> {
+        let (table, [out]) = (args.opt(0)?, out) else { return None };
+        let indices = i64::read(x).filter(|_| table.rank() == 1)?;
+        looked_up(table, indices, |i| index_of(i, table.len()), out)
+    }
+
     fn mixes_rows(&self, inputs: &[Flow], outputs: &[Flow]) -> bool {
         let [data, indices, ..] = inputs else { return true };
         data.varies_signed(self.axis) || (data.any() && indices.any()) || spreads(outputs)
+    }
+}
+
+/// Writes the elements of `table` at the places that `place` gives for `indices`, one each, over `out`.
+pub(in crate::backend::native::ops) fn looked_up(
+    table: &Value<'_>,
+    indices: &[i64],
+    place: impl Fn(i64) -> Result<usize>,
+    out: &mut ElementsMut<'_>,
+) -> Option<Result<()>> {
+    fn each<T: Item>(
+        table: &[T],
+        indices: &[i64],
+        place: impl Fn(i64) -> Result<usize>,
+        out: &mut [T],
+    ) -> Option<Result<()>> {
+        let mut write = |(&i, to): (&i64, &mut T)| -> Result<()> {
+            to.clone_from(&table[place(i)?]);
+            Ok(())
+        };
+        (out.len() == indices.len()).then(|| indices.iter().zip(out).try_for_each(&mut write))
+    }
+    match out {
+        ElementsMut::F32(out) => each(table.try_slice::<f32>()?, indices, place, out),
+        ElementsMut::I32(out) => each(table.try_slice::<i32>()?, indices, place, out),
+        ElementsMut::I64(out) => each(table.try_slice::<i64>()?, indices, place, out),
+        ElementsMut::String(out) => each(table.try_slice::<String>()?, indices, place, out),
+        ElementsMut::Unwanted => None,
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) use concat::concat;
 #[cfg(feature = "optimize")]
 pub(crate) use equation::{Equation, Label, Labels};
 pub(super) use expand::{broadcast, stretched};
+pub(super) use gather::looked_up;
 pub(super) use permute::Transpose;
 pub(super) use reshape::Reshaped;
 pub(super) use split::pieces;

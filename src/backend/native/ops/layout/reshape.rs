@@ -4,6 +4,7 @@ use smallvec::smallvec;
 
 use super::Group;
 use super::common::{Ints, axes_of, axis_of, volume};
+use crate::backend::native::chain::{Elements, ElementsMut, passed_on};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::value::Shape;
@@ -146,6 +147,17 @@ impl Op for Reshaped {
         }
         let shape = self.target.shape(from.shape(), args)?;
         Ok(smallvec![args.take(0)?.with_shape(shape)?])
+    }
+
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        _m: usize,
+        _args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        _cx: &mut Scratch,
+    ) -> Option<Result<()>> {
+        passed_on(x, out)
     }
 
     fn mixes_rows(&self, inputs: &[Flow], outputs: &[Flow]) -> bool {

@@ -4,12 +4,13 @@ use smallvec::smallvec;
 
 use super::dense::Dense;
 use super::regressor::{coefficients, rows};
+use crate::Result;
+use crate::backend::native::chain::{Elements, ElementsMut, Handed};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
 use crate::backend::native::ops::post::{PostTransform, logistic, probit};
 use crate::backend::native::value::Value;
-use crate::{Element, Result, Tensors};
 
 pub(super) const GROUP: Group = &[("LinearClassifier", build)];
 
@@ -162,18 +163,27 @@ impl Op for LinearClassifier {
         Ok(smallvec![labels, Value::new([m, self.classes()].as_slice(), scores)])
     }
 
-    fn fill(&self, rows: &[f32], m: usize, out: &mut Tensors<'_>, cx: &mut Scratch) -> Option<Result<()>> {
-        let mut tensors = out.tensors_mut();
-        let (labels, scores) = (tensors.next()?, f32::slice_mut(tensors.next()?)?);
-        Some(match &self.labels {
-            Labels::Ints(l) => {
-                let mut slots = i64::slice_mut(labels)?.iter_mut();
-                self.write(rows, m, scores, cx, |class| slots.next().into_iter().for_each(|s| *s = label(l, class)))
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        m: usize,
+        _args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        cx: &mut Scratch,
+    ) -> Option<Result<()>> {
+        let (x, [labels, scores]) = (self.dense.rows_of(x, m)?, out) else { return None };
+        let scores = f32::write(scores).filter(|scores| scores.len() == m * self.classes())?;
+        Some(match (&self.labels, labels) {
+            (Labels::Ints(l), ElementsMut::I64(labels)) => {
+                let mut slots = labels.iter_mut();
+                self.write(x, m, scores, cx, |class| slots.next().into_iter().for_each(|s| *s = label(l, class)))
             }
-            Labels::Strings(l) => {
-                let mut slots = String::slice_mut(labels)?.iter_mut();
-                self.write(rows, m, scores, cx, |class| slots.next().into_iter().for_each(|s| *s = label(l, class)))
+            (Labels::Strings(l), ElementsMut::String(labels)) => {
+                let mut slots = labels.iter_mut();
+                self.write(x, m, scores, cx, |class| slots.next().into_iter().for_each(|s| *s = label(l, class)))
             }
+            (_, ElementsMut::Unwanted) => self.write(x, m, scores, cx, |_| ()),
+            _ => return None,
         })
     }
 

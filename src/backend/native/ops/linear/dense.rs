@@ -4,12 +4,13 @@ use std::any::Any;
 
 use smallvec::smallvec;
 
+use crate::backend::native::chain::{Elements, ElementsMut, Handed};
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::pool::Share;
 use crate::backend::native::value::{Item, Shape, Value};
 use crate::kernel::{Packed, Real};
 use crate::tensor::shape_text;
-use crate::{Element, Error, ErrorKind, Result, Tensors};
+use crate::{Error, ErrorKind, Result};
 
 /// Rows of length k times a constant matrix (k, n), after an offset is taken away and before an activation.
 #[derive(Debug, Clone)]
@@ -60,6 +61,11 @@ impl<T: Real + Item> Dense<T> {
         let mut out = cx.stale::<T>(n);
         self.write(x, m, &mut out, cx);
         Ok(out)
+    }
+
+    /// The elements of `x`, where they are `m` rows that the matrix takes.
+    pub(super) fn rows_of<'x>(&self, x: Elements<'x>, m: usize) -> Option<&'x [f32]> {
+        f32::read(x).filter(|x| x.len() == m * self.k())
     }
 
     /// Writes the answers for the rows of `x`, (m, k) -> (m, n), into `out`.
@@ -178,10 +184,18 @@ impl<T: Real + Item> Op for Dense<T> {
         Ok(smallvec![self.finish(x, lead, cx)?])
     }
 
-    fn fill(&self, rows: &[f32], m: usize, out: &mut Tensors<'_>, cx: &mut Scratch) -> Option<Result<()>> {
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        m: usize,
+        _args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        cx: &mut Scratch,
+    ) -> Option<Result<()>> {
         let this = (self as &dyn Any).downcast_ref::<Dense<f32>>()?;
-        let out = f32::slice_mut(out.tensors_mut().next()?)?;
-        this.write(rows, m, out, cx);
+        let (x, [out]) = (this.rows_of(x, m)?, out) else { return None };
+        let out = f32::write(out).filter(|out| out.len() == m * this.n())?;
+        this.write(x, m, out, cx);
         this.activate(out);
         Some(Ok(()))
     }

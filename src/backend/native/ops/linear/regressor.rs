@@ -3,13 +3,14 @@
 use smallvec::smallvec;
 
 use super::dense::Dense;
+use crate::backend::native::chain::{Elements, ElementsMut, Handed};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
 use crate::backend::native::ops::post::{PostTransform, probit};
 use crate::backend::native::value::Value;
 use crate::tensor::shape_text;
-use crate::{Element, Error, ErrorKind, Result, Tensors};
+use crate::{Error, ErrorKind, Result};
 
 pub(super) const GROUP: Group = &[("LinearRegressor", build)];
 
@@ -91,9 +92,17 @@ impl Op for LinearRegressor {
         Ok(smallvec![Value::new([m, self.dense.n()].as_slice(), scores)])
     }
 
-    fn fill(&self, rows: &[f32], m: usize, out: &mut Tensors<'_>, cx: &mut Scratch) -> Option<Result<()>> {
-        let scores = f32::slice_mut(out.tensors_mut().next()?)?;
-        self.dense.write(rows, m, scores, cx);
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        m: usize,
+        _args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        cx: &mut Scratch,
+    ) -> Option<Result<()>> {
+        let (x, [out]) = (self.dense.rows_of(x, m)?, out) else { return None };
+        let scores = f32::write(out).filter(|out| out.len() == m * self.dense.n())?;
+        self.dense.write(x, m, scores, cx);
         self.transform(scores);
         Some(Ok(()))
     }

@@ -5,6 +5,7 @@ use smallvec::smallvec;
 use super::axes::{self, axis_of};
 use super::dispatch::numbers;
 use super::num::Num;
+use crate::backend::native::chain::{Elements, ElementsMut, Handed};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
@@ -47,14 +48,26 @@ impl Op for ArgExtreme {
         } else {
             shape.remove(axis);
         }
-        let mut out = cx.buffer::<i64>(cx.check_shape(&shape)?);
-        numbers!(value.data(), T, items => match (self.largest, self.last) {
-            (true, false) => find::<T>(items, along, after, |x, best| x > best, &mut out),
-            (true, true) => find::<T>(items, along, after, |x, best| x >= best, &mut out),
-            (false, false) => find::<T>(items, along, after, |x, best| x < best, &mut out),
-            (false, true) => find::<T>(items, along, after, |x, best| x <= best, &mut out),
-        }, return Err(value.type_error("a number")));
+        let mut out = cx.stale::<i64>(cx.check_shape(&shape)?);
+        numbers!(value.data(), T, items => self.find::<T>(items, [along, after], &mut out), return Err(value.type_error("a number")));
         Ok(smallvec![Value::new(shape, out)])
+    }
+
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        m: usize,
+        _args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        _cx: &mut Scratch,
+    ) -> Option<Result<()>> {
+        // Rows that don't look at each other can only be groups by themselves.
+        let (x, [ElementsMut::I64(out)]) = (f32::read(x)?, out) else { return None };
+        if !matches!(self.axis, 1 | -1) || out.len() != m || x.len() < m {
+            return None;
+        }
+        self.find(x, [x.len() / m.max(1), 1], out);
+        Some(Ok(()))
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {
@@ -62,28 +75,39 @@ impl Op for ArgExtreme {
     }
 }
 
-/// The index of the best element of each group, at the end of `out`.
-fn find<T: Num>(items: &[T], along: usize, after: usize, better: impl Fn(T, T) -> bool, out: &mut Vec<i64>) {
+impl ArgExtreme {
+    /// Writes the index of the best element of each group of `along` elements, of which `after` groups interleave, to `out`.
+    fn find<T: Num>(&self, items: &[T], [along, after]: [usize; 2], out: &mut [i64]) {
+        match (self.largest, self.last) {
+            (true, false) => find(items, along, after, |x, best| x > best, out),
+            (true, true) => find(items, along, after, |x, best| x >= best, out),
+            (false, false) => find(items, along, after, |x, best| x < best, out),
+            (false, true) => find(items, along, after, |x, best| x <= best, out),
+        }
+    }
+}
+
+fn find<T: Num>(items: &[T], along: usize, after: usize, better: impl Fn(T, T) -> bool, out: &mut [i64]) {
     if items.is_empty() {
         return;
     }
     if after == 1 {
-        out.extend(items.chunks_exact(along).map(|run| {
+        for (run, at) in items.chunks_exact(along).zip(out) {
             let mut best = (0, run[0]);
             for (i, &x) in run.iter().enumerate().skip(1) {
                 if better(x, best.1) {
                     best = (i, x);
                 }
             }
-            best.0 as i64
-        }));
+            *at = best.0 as i64;
+        }
         return;
     }
-    for block in items.chunks_exact(along * after) {
-        let (mut best, start) = (block[..after].to_vec(), out.len());
-        out.resize(start + after, 0);
+    for (block, out) in items.chunks_exact(along * after).zip(out.chunks_exact_mut(after)) {
+        let mut best = block[..after].to_vec();
+        out.fill(0);
         for (i, layer) in block.chunks_exact(after).enumerate().skip(1) {
-            for ((&x, best), at) in layer.iter().zip(&mut best).zip(&mut out[start..]) {
+            for ((&x, best), at) in layer.iter().zip(&mut best).zip(&mut *out) {
                 if better(x, *best) {
                     (*best, *at) = (x, i as i64);
                 }

@@ -254,6 +254,11 @@ halves! { f16; bf16; }
 
 /// A float of single or double precision. Half precision is computed in single.
 pub(crate) trait Float: Num {
+    /// The elements where they are f32, for which there are kernels.
+    fn singles(_items: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
+
     fn exp(self) -> Self;
     fn sigmoid(self) -> Self;
     fn tanh(self) -> Self;
@@ -313,6 +318,10 @@ macro_rules! rounding {
 }
 
 impl Float for f32 {
+    fn singles(items: &mut [Self]) -> Option<&mut [f32]> {
+        Some(items)
+    }
+
     rounding!(f32, 8_388_608.0);
     #[inline(always)]
     fn exp_m1(self) -> Self {

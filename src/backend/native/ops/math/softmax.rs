@@ -7,9 +7,11 @@ use super::dispatch;
 use super::float_work::{FloatWork, with_floats};
 use super::num::Float;
 use super::reduce::{self, Fold, Max, total};
+use crate::backend::native::chain::{Elements, ElementsMut, Handed, in_place};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
+use crate::kernel::{self, Isa};
 use crate::{Error, ErrorKind, Result};
 
 pub(super) const GROUP: Group = &[
@@ -62,6 +64,19 @@ impl Op for Softmax {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
         let value = dispatch::own(args, 0, cx)?;
         Ok(smallvec![with_floats(self, value, cx)?])
+    }
+
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        m: usize,
+        _args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        cx: &mut Scratch,
+    ) -> Option<Result<()>> {
+        // Rows that don't look at each other can only be groups by themselves.
+        let (items, along) = (in_place(x, out)?, f32::read(x)?.len() / m.max(1));
+        matches!(self.axis, 1 | -1).then(|| self.work(items, &[m, along], cx))
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {
@@ -120,6 +135,9 @@ fn lowered<F: Float>(items: &mut [F], n: usize) {
 pub(crate) fn softmax_rows<F: Float>(items: &mut [F], n: usize) {
     if n == 0 {
         return;
+    }
+    if let Some(items) = F::singles(items) {
+        return kernel::softmax_rows(Isa::best(), items, n);
     }
     lowered(items, n);
     // All rows at once: they may be shorter than a register.

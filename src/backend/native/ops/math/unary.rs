@@ -7,6 +7,7 @@ use smallvec::smallvec;
 use super::dispatch::{self, Half, numbers};
 use super::num::{Float, Num};
 use crate::Result;
+use crate::backend::native::chain::{Elements, ElementsMut, in_place};
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::pool::{Share, Threads};
 use crate::backend::native::value::{Data, Shape, Value};
@@ -88,6 +89,22 @@ impl<M: FloatMap> Op for Floats<M> {
         Ok(smallvec![map_floats(&self.0, value, &cx.threads)?])
     }
 
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        _m: usize,
+        _args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        _cx: &mut Scratch,
+    ) -> Option<Result<()>> {
+        let items = in_place(x, out)?;
+        match self.0.kernel() {
+            Some(kernel) => kernel(Isa::best(), items),
+            None => items.iter_mut().for_each(|x| *x = self.0.at(*x)),
+        }
+        Some(Ok(()))
+    }
+
     fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {
         false
     }
@@ -111,6 +128,18 @@ impl<M: NumberMap> Op for Numbers<M> {
             Value::new(shape, items)
         }, Value::default());
         Ok(smallvec![value])
+    }
+
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        _m: usize,
+        _args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        _cx: &mut Scratch,
+    ) -> Option<Result<()>> {
+        in_place(x, out)?.iter_mut().for_each(|x| *x = self.0.at(*x));
+        Some(Ok(()))
     }
 
     fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {

@@ -2,9 +2,11 @@
 
 use smallvec::smallvec;
 
+use crate::backend::native::chain::{Elements, ElementsMut, Handed};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
+use crate::backend::native::ops::layout::looked_up;
 use crate::backend::native::value::{Item, Shape, Value, typed};
 use crate::{Error, ErrorKind, Result};
 
@@ -76,6 +78,21 @@ impl Op for ArrayFeatureExtractor {
             pick::<T>(items, n, indices, &mut out);
             Value::new(shape, out)
         }, _seq => return Err(value.type_error("a tensor")))])
+    }
+
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        _m: usize,
+        args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        _cx: &mut Scratch,
+    ) -> Option<Result<()>> {
+        // One row of a table, and an index into it for each row.
+        let (table, [out]) = (args.opt(0)?, out) else { return None };
+        let n = *table.shape().last().filter(|&&n| n == table.len())?;
+        let place = |i: i64| usize::try_from(i).ok().filter(|&i| i < n).ok_or_else(|| out_of_range(i, Some(n)));
+        looked_up(table, i64::read(x)?, place, out)
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use smallvec::smallvec;
 
 use super::rows::{last_axis, owned_f32s};
+use crate::backend::native::chain::{Elements, ElementsMut, in_place};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
@@ -109,6 +110,22 @@ impl Op for Scaler {
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>> {
         let value = args.take(0)?;
         Ok(smallvec![self.apply(value, cx)?])
+    }
+
+    fn fill(
+        &self,
+        x: Elements<'_>,
+        m: usize,
+        _args: &Args<'_, '_>,
+        out: &mut [ElementsMut<'_>],
+        _cx: &mut Scratch,
+    ) -> Option<Result<()>> {
+        let items = in_place(x, out)?;
+        let n = items.len() / m.max(1);
+        (self.is_scalar() || n == self.scale.len()).then(|| {
+            self.in_place(items, n);
+            Ok(())
+        })
     }
 
     fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {
