@@ -66,7 +66,10 @@ pub fn measure(
     let mut at = 0;
     let mut call = || -> Result<()> {
         let answers = model.predict_batch(&windows.window(at)?)?;
-        at = (at + batch) % windows.rows;
+        at += batch;
+        if at >= windows.rows {
+            at %= windows.rows;
+        }
         std::hint::black_box(answers);
         Ok(())
     };

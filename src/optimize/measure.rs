@@ -1,7 +1,7 @@
 //! A changed model held against the first one: answers, layers, metric, latency.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::data::Data;
 use super::file::Original;
@@ -10,7 +10,9 @@ use super::report::{Fidelity, LatencyChange, MetricChange, Report};
 use crate::backend::native::Tap;
 use crate::onnx::edit::Editor;
 use crate::tensor::shape_text;
-use crate::{Error, ErrorKind, Limits, Model, Progress, Result, Tensor, Tensors, bench, validate};
+use crate::{
+    Error, ErrorKind, Limits, Model, NoProgress, Progress, ProgressMeter, Result, Tensor, Tensors, bench, validate,
+};
 
 /// The rows on which layers are compared.
 const LAYER_ROWS: usize = 256;
@@ -203,7 +205,11 @@ pub(super) fn layers(
     Ok(())
 }
 
-/// The latency of both models on the same rows, one after the other.
+/// How often each model has its turn.
+const TURNS: u32 = 9;
+
+/// The latency of both models on the same rows: medians over turns that they take one after the other, so that a slow spell
+/// of the machine falls on both. `time` is what each has in all; models of few calls in that time have fewer turns.
 ///
 /// # Errors
 /// As [`bench::measure`].
@@ -215,11 +221,21 @@ pub(super) fn latency(
     time: Duration,
     progress: &dyn Progress,
 ) -> Result<LatencyChange> {
-    let [old, new] = [before, after].map(|model| bench::measure(model, rows, batch, time, progress));
-    let (old, new) = (old?, new?);
-    Ok(LatencyChange {
-        batch: old.batch,
-        before_ns_per_row: old.ns_per_row.median,
-        after_ns_per_row: new.ns_per_row.median,
-    })
+    let mut meter = ProgressMeter::new(progress, "bench", "turns", Some(TURNS.into()));
+    let began = Instant::now();
+    let (mut turns, mut of_call) = ([Vec::new(), Vec::new()], batch);
+    while turns[0].is_empty() || (turns[0].len() < TURNS as usize && began.elapsed() < 2 * time) {
+        for (model, turns) in [before, after].into_iter().zip(&mut turns) {
+            let timing = bench::measure(model, rows, batch, time / TURNS, &NoProgress)?;
+            of_call = timing.batch;
+            turns.push(timing.ns_per_row.median);
+        }
+        meter.advance(1);
+    }
+    meter.finish();
+    let [old, new] = turns.map(|mut turns| {
+        turns.sort_unstable_by(f64::total_cmp);
+        turns[turns.len() / 2]
+    });
+    Ok(LatencyChange { batch: of_call, before_ns_per_row: old, after_ns_per_row: new })
 }

@@ -27,7 +27,7 @@ pub(crate) trait Handed: Item {
 }
 
 macro_rules! handed {
-    ($($variant:ident: $t:ty, $room:ident;)*) => {
+    ($($variant:ident: $t:ty, $room:ident, $inline:literal;)*) => {
         /// Row-major elements that a step reads.
         #[derive(Debug, Clone, Copy)]
         pub(crate) enum Elements<'a> {
@@ -95,14 +95,15 @@ macro_rules! handed {
             }
         }
 
-        /// Room for what lies between the steps.
+        /// Room for what lies between the steps; for one row of a small model it costs no allocation.
+        #[derive(Default)]
         struct Room {
-            $($room: Vec<$t>,)*
+            $($room: SmallVec<[$t; $inline]>,)*
         }
 
         impl Room {
-            fn of(widths: &Widths, m: usize, cx: &mut Scratch) -> Self {
-                Self { $($room: room(m * widths.$room, cx),)* }
+            fn grow(&mut self, widths: &Widths, m: usize) {
+                $(self.$room.resize(m * widths.$room, <$t>::default());)*
             }
 
             /// Cuts it into the places that are asked for in turn.
@@ -113,29 +114,15 @@ macro_rules! handed {
                     _ => ElementsMut::Unwanted,
                 }
             }
-
-            fn recycle(self, cx: &mut Scratch) {
-                $(cx.recycle_buffer(self.$room);)*
-            }
         }
     };
 }
 
 handed! {
-    F32: f32, f32s;
-    I32: i32, i32s;
-    I64: i64, i64s;
-    String: String, strings;
-}
-
-/// A buffer of `n` elements; none is asked for where there are none.
-fn room<T: Item + Default>(n: usize, cx: &mut Scratch) -> Vec<T> {
-    if n == 0 {
-        return Vec::new();
-    }
-    let mut buffer = cx.buffer(n);
-    buffer.resize_with(n, T::default);
-    buffer
+    F32: f32, f32s, 256;
+    I32: i32, i32s, 4;
+    I64: i64, i64s, 4;
+    String: String, strings, 2;
 }
 
 /// The only output of a step that gives as many f32 as it takes: those it takes, to be changed in place.
@@ -192,6 +179,8 @@ pub(super) struct Chain {
     /// The place of each answer.
     answers: Vec<usize>,
     between: Widths,
+    /// The most elements that a place has of one row.
+    widest: usize,
     /// The answers to one observation and to a batch of one, to be written over.
     one: [Tensors<'static>; 2],
 }
@@ -217,7 +206,7 @@ impl Chain {
         let (few, (more, expected)) = (few?.0, more?);
         // The input is in no place.
         let mut at: Vec<Option<usize>> = vec![None; program.slots];
-        let (mut links, mut places, mut between) = (Vec::new(), Vec::new(), Widths::default());
+        let (mut links, mut places, mut between, mut widest) = (Vec::new(), Vec::new(), Widths::default(), 0);
         for (step, read) in program.steps.iter().zip(read) {
             let from = if read == 0 { None } else { Some(at[read]?) };
             let first = places.len();
@@ -228,6 +217,7 @@ impl Chain {
                 };
                 let (dtype, width) = few[slot].filter(|shown| more[slot] == Some(*shown))?;
                 at[slot] = Some(places.len());
+                widest = widest.max(width);
                 if answers.contains(&slot) {
                     places.push(Place::Answer);
                 } else if between.add(dtype, width) {
@@ -240,10 +230,10 @@ impl Chain {
         }
         let answers: Vec<usize> = answers.into_iter().map(|slot| at[slot].take()).collect::<Option<_>>()?;
         let one = [blank(signature.outputs(), None).ok()?, blank(signature.outputs(), Some(1)).ok()?];
-        let chain = Self { links, places, answers, between, one };
+        let chain = Self { links, places, answers, between, widest, one };
         // What holds here holds for all rows.
         let mut found = blank(signature.outputs(), Some(3)).ok()?;
-        chain.write(program, &x, 3, &mut found, &mut cx)?.ok()?;
+        chain.try_write(program, &x, 3, &mut found, &mut cx)?.ok()?;
         let same = |(found, expected): (&Tensor<'_>, Value<'_>)| expected.into_tensor().is_ok_and(|e| same(found, &e));
         found.iter().map(|(_, found)| found).zip(expected).all(same).then_some(chain)
     }
@@ -253,26 +243,29 @@ impl Chain {
         m.saturating_mul(self.between.sum()) <= MOST_BETWEEN
     }
 
-    /// The answers to `x`, the rows of one observation or of a batch of `m`.
-    pub(super) fn run(
-        &self,
-        program: &Program,
-        specs: &[TensorSpec],
-        x: &[f32],
-        m: Option<usize>,
-        cx: &mut Scratch,
-    ) -> Result<Tensors<'static>> {
-        let mut outputs = match m {
-            None => self.one[0].clone(),
-            Some(1) => self.one[1].clone(),
-            Some(_) => blank(specs, m)?,
-        };
-        self.write(program, x, m.unwrap_or(1), &mut outputs, cx).expect("a chain was seen to give answers")?;
-        Ok(outputs)
+    /// Answers to one observation, or to a batch of `m`, for [`write`](Self::write) to write over.
+    pub(super) fn answers(&self, specs: &[TensorSpec], m: Option<usize>) -> Result<Tensors<'static>> {
+        match m {
+            None => Ok(self.one[0].clone()),
+            Some(1) => Ok(self.one[1].clone()),
+            Some(_) => blank(specs, m),
+        }
     }
 
-    /// Writes the answers for the `m` rows of `x` into `outputs`; `None`, always or never, where a step has no such road.
-    fn write(
+    /// Writes the answers to the `m` rows of `x` over those in `outputs`.
+    pub(super) fn write(
+        &self,
+        program: &Program,
+        x: &[f32],
+        m: usize,
+        outputs: &mut Tensors<'static>,
+        cx: &mut Scratch,
+    ) -> Result<()> {
+        self.try_write(program, x, m, outputs, cx).expect("a chain was seen to give answers")
+    }
+
+    /// The same; `None`, always or never, where a step has no such road.
+    fn try_write(
         &self,
         program: &Program,
         x: &[f32],
@@ -280,21 +273,11 @@ impl Chain {
         outputs: &mut Tensors<'static>,
         cx: &mut Scratch,
     ) -> Option<Result<()>> {
-        let mut room = Room::of(&self.between, m, cx);
-        let done = self.pass(program, x, m, outputs, &mut room, cx);
-        room.recycle(cx);
-        done
-    }
-
-    fn pass(
-        &self,
-        program: &Program,
-        x: &[f32],
-        m: usize,
-        outputs: &mut Tensors<'static>,
-        room: &mut Room,
-        cx: &mut Scratch,
-    ) -> Option<Result<()>> {
+        if let Err(error) = cx.check_shape(&[m, self.widest]) {
+            return Some(Err(error));
+        }
+        let mut room = Room::default();
+        room.grow(&self.between, m);
         let mut between = room.places();
         let mut places = SmallVec::<[ElementsMut<'_>; 8]>::new();
         for place in &self.places {

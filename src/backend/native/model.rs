@@ -274,10 +274,14 @@ impl NativeModel {
         })
     }
 
-    /// The answers that a chain gives.
+    /// The answers that a chain gives to one observation, or to a batch of `m`.
     fn run_chain(&self, chain: &Chain, inputs: &Tensors<'_>, m: Option<usize>) -> Result<Tensors<'static>> {
         let x = inputs.single()?.as_slice::<f32>()?;
-        with_scratch(self.limits, self.pool.threads(), |cx| chain.run(&self.program, self.specs(), x, m, cx))
+        let mut outputs = chain.answers(self.specs(), m)?;
+        with_scratch(self.limits, self.pool.threads(), |cx| {
+            chain.write(&self.program, x, m.unwrap_or(1), &mut outputs, cx)
+        })?;
+        Ok(outputs)
     }
 
     fn run_batch(&self, values: &[Value<'_>], m: usize) -> Result<Vec<Value<'static>>> {

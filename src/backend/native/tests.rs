@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::onnx::builder::{Dim, dense_tensor, graph, int, ints, model, node, value_info};
 use crate::onnx::{NodeProto, TensorProto, data_type};
-use crate::{Loader, Model, ModelExt, Tensor};
+use crate::{ErrorKind, Limits, Loader, Model, ModelExt, Tensor};
 
 #[test]
 fn an_identity_gives_its_input_back() {
@@ -167,6 +167,25 @@ fn chains_answer_as_their_programs_do() {
         let none = model.predict_array(x.slice(ndarray::s![0..0, ..])).unwrap();
         assert_eq!((none.at(0).unwrap().1.shape(), none.at(1).unwrap().1.shape()), (&[0][..], &[0, 3][..]));
     }
+}
+
+/// What a chain hands on is held against the limits too.
+#[test]
+fn chains_keep_to_the_limits() {
+    let dims = |n| [Dim::Symbolic("N"), Dim::Fixed(n)];
+    let nodes = [node("MatMul", "", &["x", "w"], &["h"], []), node("MatMul", "", &["h", "v"], &["y"], [])];
+    let constants = [
+        dense_tensor("w", &[2, 100], vec![1.0f32; 200]).unwrap(),
+        dense_tensor("v", &[100, 1], vec![1.0f32; 100]).unwrap(),
+    ];
+    let [x, y] = [("x", 2), ("y", 1)].map(|(name, n)| value_info(name, data_type::FLOAT, &dims(n)));
+    let bytes = model(8, &[("", 17)], graph("g", [x], nodes, constants, [y])).encode_to_vec();
+    let limits = Limits { max_elements: 500, ..Limits::default() };
+    let model = Loader::new().limits(limits).load_bytes("wide.onnx", bytes).unwrap();
+    assert!(model.describe().engine.contains("chain"));
+    let ask = |m: usize| model.predict_array(ndarray::Array2::<f32>::ones((m, 2)));
+    assert_eq!(ask(5).unwrap().single().unwrap().as_slice::<f32>().unwrap(), [200.0; 5]);
+    assert_eq!(ask(6).unwrap_err().kind(), ErrorKind::LimitExceeded);
 }
 
 /// Rows that look at each other, two inputs of a step, and answers that are the input or twice the same make no chain.

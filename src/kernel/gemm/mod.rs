@@ -169,7 +169,7 @@ impl<T: Real> Packed<T> {
         if self.n == 1 {
             return self.column(isa, x, left, run, out);
         }
-        let product = Product { packed: self, rows: Rows { x, pieces: left.pieces, run }, left };
+        let product = Product { packed: self, rows: Rows { x, pieces: left.pieces, run }, left: &left };
         // The more rows there are, the fewer times pass all the panels.
         let fewest = if self.bias.len() < MANY_PANELS { 96 } else { 264 };
         if left.m <= fewest {
@@ -207,7 +207,7 @@ impl<T: Real> Packed<T> {
 pub(crate) struct Product<'a, T> {
     packed: &'a Packed<T>,
     rows: Rows<'a, T>,
-    left: Left<'a>,
+    left: &'a Left<'a>,
 }
 
 /// The elements of rows, in pieces of `run` each.
