@@ -181,7 +181,7 @@ The student has the teacher's inputs and outputs and is written as ONNX. Labels 
 they weigh 1 - alpha. Training that is cut off leaves nothing behind and begins anew.
 
 Examples:
-  modelberth distill forest.onnx small.onnx --to mlp --hidden 64 --data rows.npz
+  modelberth distill forest.onnx small.onnx --to mlp --hidden 64,32 --data rows.npz
   modelberth distill ensemble.json tree.onnx --to tree --depth 6 --data rows.csv --seed 7")]
 pub(crate) struct Distill {
     /// The teacher: any model that loads.
@@ -194,7 +194,7 @@ pub(crate) struct Distill {
     #[arg(long, value_name = "STUDENT", value_parser = ["mlp", "linear", "tree", "forest"])]
     pub(crate) to: String,
     /// The widths of hidden layers.
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "64", value_parser = at_least_one)]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "32", value_parser = at_least_one)]
     pub(crate) hidden: Vec<usize>,
     /// The number of trees.
     #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
