@@ -125,7 +125,7 @@ fn chains_answer_as_their_programs_do() {
     // As converters of scikit-learn write it.
     let extracted = || {
         vec![
-            node("Constant", "", &[], &["flat"], [ints("value_ints", &[-1])]),
+            node("Constant", "", &[], &["flat"], [ints("value_ints", [-1])]),
             node("ArrayFeatureExtractor", "ai.onnx.ml", &["classes", "c"], &["e"], []),
             node("Cast", "", &["e"], &["i"], [int("to", i64::from(data_type::INT64))]),
             node("Reshape", "", &["i", "flat"], &["label"], []),
