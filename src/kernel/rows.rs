@@ -113,17 +113,37 @@ mod avx512 {
     #[target_feature(enable = "avx512f")]
     pub(super) fn narrow(values: &mut [f32], n: usize) {
         debug_assert!((1..=LANES).contains(&n));
+        let rest = together::<8>(values, n);
+        let rest = together::<4>(rest, n);
+        let rest = together::<2>(rest, n);
+        together::<1>(rest, n);
+    }
+
+    /// The softmax of rows, `R` at a time; those that are left over. All are read before any is written: to the processor a
+    /// masked store reaches past its row, and whoever reads there waits for it.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn together<const R: usize>(values: &mut [f32], n: usize) -> &mut [f32] {
         let mask: __mmask16 = ((1u32 << n) - 1) as u16;
         let nothing = _mm512_set1_ps(f32::NEG_INFINITY);
-        for row in values.chunks_exact_mut(n) {
-            // SAFETY: the mask keeps to the `n` elements of the row.
-            let x = unsafe { _mm512_mask_loadu_ps(nothing, mask, row.as_ptr()) };
-            let max = _mm512_set1_ps(_mm512_reduce_max_ps(x));
-            let e = _mm512_maskz_mov_ps(mask, exp(_mm512_sub_ps(x, max)));
-            let scale = _mm512_set1_ps(1.0 / _mm512_reduce_add_ps(e));
-            // SAFETY: as above.
-            unsafe { _mm512_mask_storeu_ps(row.as_mut_ptr(), mask, _mm512_mul_ps(e, scale)) };
+        let mut groups = values.chunks_exact_mut(R * n);
+        for group in groups.by_ref() {
+            let mut x = [nothing; R];
+            for (x, row) in x.iter_mut().zip(group.chunks_exact(n)) {
+                // SAFETY: the mask keeps to the `n` elements of the row.
+                *x = unsafe { _mm512_mask_loadu_ps(nothing, mask, row.as_ptr()) };
+            }
+            for x in &mut x {
+                let max = _mm512_set1_ps(_mm512_reduce_max_ps(*x));
+                let e = _mm512_maskz_mov_ps(mask, exp(_mm512_sub_ps(*x, max)));
+                *x = _mm512_mul_ps(e, _mm512_set1_ps(1.0 / _mm512_reduce_add_ps(e)));
+            }
+            for (x, row) in x.iter().zip(group.chunks_exact_mut(n)) {
+                // SAFETY: as above.
+                unsafe { _mm512_mask_storeu_ps(row.as_mut_ptr(), mask, *x) };
+            }
         }
+        groups.into_remainder()
     }
 
     /// e^x for x up to 0; the polynomial is that of [`exp_f32`](super::exp_f32).

@@ -13,9 +13,9 @@ use super::program::{Program, label};
 use super::value::{Item, Shape, Value};
 use crate::{DType, Dim, Element, Limits, Result, Signature, Tensor, TensorSpec, Tensors};
 
-/// The most elements that what lies between the steps may take: programs reuse the room of values, which counts where
-/// there are many rows.
-const MOST_BETWEEN: usize = 1 << 14;
+/// The most elements that what lies between the steps may take: programs reuse the room of values and change them in
+/// place, which counts where there are many rows.
+const MOST_BETWEEN: usize = 1 << 10;
 
 /// Longer rows take so long that this road gains nothing.
 const LONGEST: usize = 1 << 16;
