@@ -125,28 +125,42 @@ handed! {
     String: String, strings, 2;
 }
 
-/// The only output of a step that gives as many f32 as it takes: those it takes, to be changed in place.
-pub(crate) fn in_place<'o>(x: Elements<'_>, out: &'o mut [ElementsMut<'_>]) -> Option<&'o mut [f32]> {
-    let (x, [out]) = (f32::read(x)?, out) else { return None };
-    let out = f32::write(out).filter(|out| out.len() == x.len())?;
-    out.copy_from_slice(x);
-    Some(out)
+/// The rows that a step takes, and where it writes what it makes of them.
+pub(crate) struct Filling<'f, 'o> {
+    /// How many rows there are.
+    pub(crate) m: usize,
+    /// Their elements.
+    pub(crate) x: Elements<'f>,
+    /// The inputs of the step, of which only constants can be had.
+    pub(crate) args: Args<'f, 'f>,
+    /// The outputs.
+    pub(crate) out: &'f mut [ElementsMut<'o>],
 }
 
-/// Passes the elements on as they are.
-pub(crate) fn passed_on(x: Elements<'_>, out: &mut [ElementsMut<'_>]) -> Option<Result<()>> {
-    fn copy<T: Clone>(x: &[T], out: &mut [T]) -> Option<Result<()>> {
-        (x.len() == out.len()).then(|| {
-            out.clone_from_slice(x);
-            Ok(())
-        })
+impl<'f> Filling<'f, '_> {
+    /// The only output of a step that gives as many f32 as it takes: those it takes, to be changed in place.
+    pub(crate) fn in_place(self) -> Option<&'f mut [f32]> {
+        let (x, [out]) = (f32::read(self.x)?, self.out) else { return None };
+        let out = f32::write(out).filter(|out| out.len() == x.len())?;
+        out.copy_from_slice(x);
+        Some(out)
     }
-    match (x, out) {
-        (Elements::F32(x), [ElementsMut::F32(out)]) => copy(x, out),
-        (Elements::I32(x), [ElementsMut::I32(out)]) => copy(x, out),
-        (Elements::I64(x), [ElementsMut::I64(out)]) => copy(x, out),
-        (Elements::String(x), [ElementsMut::String(out)]) => copy(x, out),
-        _ => None,
+
+    /// Passes the elements on as they are.
+    pub(crate) fn pass_on(self) -> Option<Result<()>> {
+        fn copy<T: Clone>(x: &[T], out: &mut [T]) -> Option<Result<()>> {
+            (x.len() == out.len()).then(|| {
+                out.clone_from_slice(x);
+                Ok(())
+            })
+        }
+        match (self.x, self.out) {
+            (Elements::F32(x), [ElementsMut::F32(out)]) => copy(x, out),
+            (Elements::I32(x), [ElementsMut::I32(out)]) => copy(x, out),
+            (Elements::I64(x), [ElementsMut::I64(out)]) => copy(x, out),
+            (Elements::String(x), [ElementsMut::String(out)]) => copy(x, out),
+            _ => None,
+        }
     }
 }
 
@@ -291,12 +305,12 @@ impl Chain {
         }
         for (step, link) in program.steps.iter().zip(&self.links) {
             let (before, out) = places[..link.to.end].split_at_mut(link.to.start);
-            let from = match link.from {
+            let x = match link.from {
                 Some(place) => before[place].as_read()?,
                 None => Elements::F32(x),
             };
             let args = Args { slots: &mut [], constants: &program.constants, args: &step.args };
-            let done = timed(&step.label, || step.op.fill(from, m, &args, out, cx))?;
+            let done = timed(&step.label, || step.op.fill(Filling { m, x, args, out }, cx))?;
             if let Err(error) = done {
                 return Some(Err(label(error, step)));
             }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use smallvec::SmallVec;
 
-use super::chain::{Elements, ElementsMut};
+use super::chain::Filling;
 use super::pool::Threads;
 use super::value::{Item, Pools, Shape, Value};
 use crate::tensor::{checked_len, shape_text};
@@ -19,17 +19,10 @@ pub(crate) trait Op: Debug + Send + Sync + Any {
     /// The outputs for these inputs. Must not panic, whatever the inputs hold.
     fn run<'v>(&self, args: &mut Args<'_, 'v>, cx: &mut Scratch) -> Result<Outs<'v>>;
 
-    /// Writes the outputs for `m` rows, whose elements are `x`, over `out`, where rows are all that the operator needs beside
-    /// constants: the step of a [`Chain`](super::chain::Chain), whose rows don't look at each other. `None`, always or never,
-    /// where there is no such road for these types and sizes. `args` are the inputs, of which only constants can be had.
-    fn fill(
-        &self,
-        _x: Elements<'_>,
-        _m: usize,
-        _args: &Args<'_, '_>,
-        _out: &mut [ElementsMut<'_>],
-        _cx: &mut Scratch,
-    ) -> Option<Result<()>> {
+    /// Writes the outputs for `rows` over what stands there, where rows are all that the operator needs beside constants: a step
+    /// of a [`Chain`](super::chain::Chain), whose rows don't look at each other. `None`, always or never, where there is no
+    /// such road for these types and sizes.
+    fn fill(&self, _rows: Filling<'_, '_>, _cx: &mut Scratch) -> Option<Result<()>> {
         None
     }
 

@@ -4,7 +4,7 @@ use smallvec::smallvec;
 
 use super::Group;
 use super::wide::scalar;
-use crate::backend::native::chain::{Elements, ElementsMut, passed_on};
+use crate::backend::native::chain::Filling;
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::value::Value;
@@ -59,15 +59,8 @@ impl Op for Identity {
         Ok(smallvec![args.take(0)?])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        _m: usize,
-        _args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        _cx: &mut Scratch,
-    ) -> Option<Result<()>> {
-        passed_on(x, out)
+    fn fill(&self, rows: Filling<'_, '_>, _cx: &mut Scratch) -> Option<Result<()>> {
+        rows.pass_on()
     }
 
     fn mixes_rows(&self, _inputs: &[Flow], _outputs: &[Flow]) -> bool {

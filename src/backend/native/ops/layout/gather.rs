@@ -6,7 +6,7 @@ use smallvec::smallvec;
 
 use super::Group;
 use super::common::{Ints, around, axis_of, each, index_of, no_sequence, spreads, strides};
-use crate::backend::native::chain::{Elements, ElementsMut, Handed};
+use crate::backend::native::chain::{ElementsMut, Filling, Handed};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::value::{Item, Shape, Value, typed};
@@ -49,16 +49,9 @@ impl Op for Gather {
         }, _seq => Err(no_sequence()))
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        _m: usize,
-        args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        _cx: &mut Scratch,
-    ) -> Option<Result<()>> {
-        let (table, [out]) = (args.opt(0)?, out) else { return None };
-        let indices = i64::read(x).filter(|_| table.rank() == 1)?;
+    fn fill(&self, rows: Filling<'_, '_>, _cx: &mut Scratch) -> Option<Result<()>> {
+        let (table, [out]) = (rows.args.opt(0)?, rows.out) else { return None };
+        let indices = i64::read(rows.x).filter(|_| table.rank() == 1)?;
         looked_up(table, indices, |i| index_of(i, table.len()), out)
     }
 

@@ -4,7 +4,7 @@ use smallvec::smallvec;
 
 use super::Group;
 use super::common::{Ints, axes_of, axis_of, volume};
-use crate::backend::native::chain::{Elements, ElementsMut, passed_on};
+use crate::backend::native::chain::Filling;
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::value::Shape;
@@ -149,15 +149,8 @@ impl Op for Reshaped {
         Ok(smallvec![args.take(0)?.with_shape(shape)?])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        _m: usize,
-        _args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        _cx: &mut Scratch,
-    ) -> Option<Result<()>> {
-        passed_on(x, out)
+    fn fill(&self, rows: Filling<'_, '_>, _cx: &mut Scratch) -> Option<Result<()>> {
+        rows.pass_on()
     }
 
     fn mixes_rows(&self, inputs: &[Flow], outputs: &[Flow]) -> bool {

@@ -5,7 +5,7 @@ use smallvec::smallvec;
 use super::dense::Dense;
 use super::regressor::{coefficients, rows};
 use crate::Result;
-use crate::backend::native::chain::{Elements, ElementsMut, Handed};
+use crate::backend::native::chain::{ElementsMut, Filling, Handed};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
@@ -163,15 +163,8 @@ impl Op for LinearClassifier {
         Ok(smallvec![labels, Value::new([m, self.classes()].as_slice(), scores)])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        m: usize,
-        _args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        cx: &mut Scratch,
-    ) -> Option<Result<()>> {
-        let (x, [labels, scores]) = (self.dense.rows_of(x, m)?, out) else { return None };
+    fn fill(&self, rows: Filling<'_, '_>, cx: &mut Scratch) -> Option<Result<()>> {
+        let (m, x, [labels, scores]) = (rows.m, self.dense.rows_of(&rows)?, rows.out) else { return None };
         let scores = f32::write(scores).filter(|scores| scores.len() == m * self.classes())?;
         Some(match (&self.labels, labels) {
             (Labels::Ints(l), ElementsMut::I64(labels)) => {

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use smallvec::smallvec;
 
-use crate::backend::native::chain::{Elements, ElementsMut, Handed};
+use crate::backend::native::chain::{Filling, Handed};
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::pool::Share;
 use crate::backend::native::value::{Item, Shape, Value};
@@ -63,9 +63,9 @@ impl<T: Real + Item> Dense<T> {
         Ok(out)
     }
 
-    /// The elements of `x`, where they are `m` rows that the matrix takes.
-    pub(super) fn rows_of<'x>(&self, x: Elements<'x>, m: usize) -> Option<&'x [f32]> {
-        f32::read(x).filter(|x| x.len() == m * self.k())
+    /// The elements that are read, where they are rows that the matrix takes.
+    pub(super) fn rows_of<'f>(&self, rows: &Filling<'f, '_>) -> Option<&'f [f32]> {
+        f32::read(rows.x).filter(|x| x.len() == rows.m * self.k())
     }
 
     /// Writes the answers for the rows of `x`, (m, k) -> (m, n), into `out`.
@@ -184,16 +184,9 @@ impl<T: Real + Item> Op for Dense<T> {
         Ok(smallvec![self.finish(x, lead, cx)?])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        m: usize,
-        _args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        cx: &mut Scratch,
-    ) -> Option<Result<()>> {
+    fn fill(&self, rows: Filling<'_, '_>, cx: &mut Scratch) -> Option<Result<()>> {
         let this = (self as &dyn Any).downcast_ref::<Dense<f32>>()?;
-        let (x, [out]) = (this.rows_of(x, m)?, out) else { return None };
+        let (m, x, [out]) = (rows.m, this.rows_of(&rows)?, rows.out) else { return None };
         let out = f32::write(out).filter(|out| out.len() == m * this.n())?;
         this.write(x, m, out, cx);
         this.activate(out);

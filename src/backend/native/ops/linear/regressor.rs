@@ -3,7 +3,7 @@
 use smallvec::smallvec;
 
 use super::dense::Dense;
-use crate::backend::native::chain::{Elements, ElementsMut, Handed};
+use crate::backend::native::chain::{Filling, Handed};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
@@ -92,15 +92,8 @@ impl Op for LinearRegressor {
         Ok(smallvec![Value::new([m, self.dense.n()].as_slice(), scores)])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        m: usize,
-        _args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        cx: &mut Scratch,
-    ) -> Option<Result<()>> {
-        let (x, [out]) = (self.dense.rows_of(x, m)?, out) else { return None };
+    fn fill(&self, rows: Filling<'_, '_>, cx: &mut Scratch) -> Option<Result<()>> {
+        let (m, x, [out]) = (rows.m, self.dense.rows_of(&rows)?, rows.out) else { return None };
         let scores = f32::write(out).filter(|out| out.len() == m * self.dense.n())?;
         self.dense.write(x, m, scores, cx);
         self.transform(scores);

@@ -5,7 +5,7 @@ use smallvec::smallvec;
 use super::axes::{self, axis_of};
 use super::dispatch::numbers;
 use super::num::Num;
-use crate::backend::native::chain::{Elements, ElementsMut, Handed};
+use crate::backend::native::chain::{ElementsMut, Filling, Handed};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
@@ -53,16 +53,9 @@ impl Op for ArgExtreme {
         Ok(smallvec![Value::new(shape, out)])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        m: usize,
-        _args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        _cx: &mut Scratch,
-    ) -> Option<Result<()>> {
+    fn fill(&self, rows: Filling<'_, '_>, _cx: &mut Scratch) -> Option<Result<()>> {
         // Rows that don't look at each other can only be groups by themselves.
-        let (x, [ElementsMut::I64(out)]) = (f32::read(x)?, out) else { return None };
+        let (m, x, [ElementsMut::I64(out)]) = (rows.m, f32::read(rows.x)?, rows.out) else { return None };
         if !matches!(self.axis, 1 | -1) || out.len() != m || x.len() < m {
             return None;
         }

@@ -6,7 +6,7 @@ use smallvec::smallvec;
 use super::cast_text;
 use super::dispatch::of_types;
 use super::num::Num;
-use crate::backend::native::chain::{Elements, ElementsMut, passed_on};
+use crate::backend::native::chain::{Elements, ElementsMut, Filling};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
@@ -75,21 +75,14 @@ impl Op for Cast {
         Ok(smallvec![cast(args.get(0)?, to, cx)?])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        _m: usize,
-        _args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        _cx: &mut Scratch,
-    ) -> Option<Result<()>> {
+    fn fill(&self, rows: Filling<'_, '_>, _cx: &mut Scratch) -> Option<Result<()>> {
         // Labels as their tables hold them, and what has the type already.
-        match (x, &mut *out) {
+        match (rows.x, &mut *rows.out) {
             (Elements::I32(x), [ElementsMut::I64(out)]) if x.len() == out.len() => {
                 out.iter_mut().zip(x).for_each(|(to, &i)| *to = i.into());
                 Some(Ok(()))
             }
-            _ => passed_on(x, out),
+            _ => rows.pass_on(),
         }
     }
 

@@ -7,7 +7,7 @@ use super::dispatch;
 use super::float_work::{FloatWork, with_floats};
 use super::num::Float;
 use super::reduce::{self, Fold, Max, total};
-use crate::backend::native::chain::{Elements, ElementsMut, Handed, in_place};
+use crate::backend::native::chain::Filling;
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
@@ -66,16 +66,10 @@ impl Op for Softmax {
         Ok(smallvec![with_floats(self, value, cx)?])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        m: usize,
-        _args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        cx: &mut Scratch,
-    ) -> Option<Result<()>> {
+    fn fill(&self, rows: Filling<'_, '_>, cx: &mut Scratch) -> Option<Result<()>> {
         // Rows that don't look at each other can only be groups by themselves.
-        let (items, along) = (in_place(x, out)?, f32::read(x)?.len() / m.max(1));
+        let (m, items) = (rows.m, rows.in_place()?);
+        let along = items.len() / m.max(1);
         matches!(self.axis, 1 | -1).then(|| self.work(items, &[m, along], cx))
     }
 

@@ -7,7 +7,7 @@ use smallvec::smallvec;
 use super::dispatch::{self, Half, numbers};
 use super::num::{Float, Num};
 use crate::Result;
-use crate::backend::native::chain::{Elements, ElementsMut, in_place};
+use crate::backend::native::chain::Filling;
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::pool::{Share, Threads};
 use crate::backend::native::value::{Data, Shape, Value};
@@ -89,15 +89,8 @@ impl<M: FloatMap> Op for Floats<M> {
         Ok(smallvec![map_floats(&self.0, value, &cx.threads)?])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        _m: usize,
-        _args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        _cx: &mut Scratch,
-    ) -> Option<Result<()>> {
-        let items = in_place(x, out)?;
+    fn fill(&self, rows: Filling<'_, '_>, _cx: &mut Scratch) -> Option<Result<()>> {
+        let items = rows.in_place()?;
         match self.0.kernel() {
             Some(kernel) => kernel(Isa::best(), items),
             None => items.iter_mut().for_each(|x| *x = self.0.at(*x)),
@@ -130,15 +123,8 @@ impl<M: NumberMap> Op for Numbers<M> {
         Ok(smallvec![value])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        _m: usize,
-        _args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        _cx: &mut Scratch,
-    ) -> Option<Result<()>> {
-        in_place(x, out)?.iter_mut().for_each(|x| *x = self.0.at(*x));
+    fn fill(&self, rows: Filling<'_, '_>, _cx: &mut Scratch) -> Option<Result<()>> {
+        rows.in_place()?.iter_mut().for_each(|x| *x = self.0.at(*x));
         Some(Ok(()))
     }
 

@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use crate::backend::native::chain::{Elements, ElementsMut, Handed};
+use crate::backend::native::chain::{Filling, Handed};
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, Scratch};
 use crate::backend::native::ops::Group;
@@ -80,19 +80,12 @@ impl Op for ArrayFeatureExtractor {
         }, _seq => return Err(value.type_error("a tensor")))])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        _m: usize,
-        args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        _cx: &mut Scratch,
-    ) -> Option<Result<()>> {
+    fn fill(&self, rows: Filling<'_, '_>, _cx: &mut Scratch) -> Option<Result<()>> {
         // One row of a table, and an index into it for each row.
-        let (table, [out]) = (args.opt(0)?, out) else { return None };
+        let (table, [out]) = (rows.args.opt(0)?, rows.out) else { return None };
         let n = *table.shape().last().filter(|&&n| n == table.len())?;
         let place = |i: i64| usize::try_from(i).ok().filter(|&i| i < n).ok_or_else(|| out_of_range(i, Some(n)));
-        looked_up(table, i64::read(x)?, place, out)
+        looked_up(table, i64::read(rows.x)?, place, out)
     }
 
     fn mixes_rows(&self, inputs: &[Flow], _outputs: &[Flow]) -> bool {

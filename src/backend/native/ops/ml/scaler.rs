@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use smallvec::smallvec;
 
 use super::rows::{last_axis, owned_f32s};
-use crate::backend::native::chain::{Elements, ElementsMut, in_place};
+use crate::backend::native::chain::Filling;
 use crate::backend::native::node::Node;
 use crate::backend::native::op::{Args, Flow, Op, Outs, RowMap, Scratch};
 use crate::backend::native::ops::Group;
@@ -112,15 +112,8 @@ impl Op for Scaler {
         Ok(smallvec![self.apply(value, cx)?])
     }
 
-    fn fill(
-        &self,
-        x: Elements<'_>,
-        m: usize,
-        _args: &Args<'_, '_>,
-        out: &mut [ElementsMut<'_>],
-        _cx: &mut Scratch,
-    ) -> Option<Result<()>> {
-        let items = in_place(x, out)?;
+    fn fill(&self, rows: Filling<'_, '_>, _cx: &mut Scratch) -> Option<Result<()>> {
+        let (m, items) = (rows.m, rows.in_place()?);
         let n = items.len() / m.max(1);
         (self.is_scalar() || n == self.scale.len()).then(|| {
             self.in_place(items, n);
