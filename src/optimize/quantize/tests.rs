@@ -192,6 +192,38 @@ fn alien_fields_and_metadata_survive() {
     assert_eq!(heart.unknown, alien);
 }
 
+/// Weights in a file beside the model are brought to fewer bits as those inside are, and the result is one file.
+#[test]
+fn weights_in_another_file_are_quantised_too() {
+    let inside = product(17);
+    let mut beside = inside.clone();
+    let tensor = &mut beside.graph.as_mut().unwrap().initializer[0];
+    let dense = tensor.to_dense(None, 1 << 20).unwrap();
+    let crate::onnx::TensorData::F32(numbers) = dense.data else { panic!("weights are f32") };
+    *tensor = crate::onnx::TensorProto {
+        name: tensor.name.clone(),
+        dims: tensor.dims.clone(),
+        data_type: tensor.data_type,
+        data_location: Some(1),
+        external_data: vec![crate::onnx::StringStringEntryProto {
+            key: Some("location".into()),
+            value: Some("w.bin".into()),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let mut files = artifact(&beside);
+    let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+    files.files.push(crate::ArtifactFile::in_memory("w.bin", bytes));
+    let x = rows(5);
+    for target in [Target::Int8Dynamic, Target::Int8Weights, Target::Int4Weights, Target::F16] {
+        let [one, other] = [artifact(&inside), files.clone()]
+            .map(|files| Quantize::to(target).latency_time(std::time::Duration::ZERO).run_artifact(&files).unwrap());
+        assert_eq!(other.artifact().files.len(), 1, "{target:?}");
+        assert_eq!(built(one.artifact(), &x), built(other.artifact(), &x), "{target:?}");
+    }
+}
+
 #[test]
 fn an_old_opset_is_upgraded_or_refused_by_name() {
     let e = refused(Quantize::to(Target::Int8Dynamic), &product(9));
